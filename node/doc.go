@@ -1,0 +1,2 @@
+// Package node is a node: sessions, topics, accounts.
+package node
