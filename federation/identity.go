@@ -1,0 +1,151 @@
+// Package federation is what nodes are to one another. So far: the key by which
+// a node proves who it is.
+package federation
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// KeyFile is the name of the file that holds a node's key, in its data directory.
+const KeyFile = "node.key"
+
+// Faults of a key file. Errors that wrap them name the file and say what to do.
+var (
+	ErrKeyExists = errors.New("federation: there is a key already")
+	ErrKeyOpen   = errors.New("federation: others can read the key")
+	ErrKeyFormat = errors.New("federation: not an Ed25519 key in PKCS #8 PEM form")
+)
+
+const (
+	pemType   = "PRIVATE KEY"
+	pinPrefix = "ed25519:"
+	keyMode   = 0o600
+)
+
+// Key is the one secret by which a node proves who it is (spec/naming.md).
+type Key struct{ private ed25519.PrivateKey }
+
+// CreateKey makes a key and keeps it in a new file: PKCS #8 (RFC 8410) in PEM,
+// readable by the owner only. A file that is there is not touched: ErrKeyExists.
+// When it returns nil, the key is on the disk for good.
+func CreateKey(path string) (*Key, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	if err := writeNew(path, pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})); err != nil {
+		return nil, err
+	}
+	return &Key{private}, nil
+}
+
+// writeNew makes the file whole and lasting, or not at all: the bytes go to a
+// file beside it, which then gets the name unless that is taken.
+func writeNew(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write the key: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return fmt.Errorf("write the key: %w", err)
+	}
+	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s", ErrKeyExists, path)
+	} else if err != nil {
+		return fmt.Errorf("write the key: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// LoadKey reads a key file. Its error wraps fs.ErrNotExist if there is none,
+// ErrKeyOpen if others than the owner may read it, ErrKeyFormat if it is no key.
+func LoadKey(path string) (*Key, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the key: %w", err)
+	}
+	if open := info.Mode().Perm() &^ 0o700; open != 0 {
+		return nil, fmt.Errorf("%w: %s has mode %04o; run: chmod %o %s",
+			ErrKeyOpen, path, info.Mode().Perm(), keyMode, path)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the key: %w", err)
+	}
+	private, err := parseKey(content)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, path)
+	}
+	return &Key{private}, nil
+}
+
+func parseKey(content []byte) (ed25519.PrivateKey, error) {
+	block, rest := pem.Decode(content)
+	if block == nil || block.Type != pemType || len(bytes.TrimSpace(rest)) != 0 {
+		return nil, ErrKeyFormat
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, ErrKeyFormat // the cause might quote the secret
+	}
+	private, ok := parsed.(ed25519.PrivateKey)
+	if !ok {
+		return nil, ErrKeyFormat
+	}
+	return private, nil
+}
+
+// Public is the half that others may know.
+func (k *Key) Public() ed25519.PublicKey {
+	return k.private.Public().(ed25519.PublicKey)
+}
+
+// Pin names the key to people: see [Pin].
+func (k *Key) Pin() string { return Pin(k.Public()) }
+
+// SecretSize is the length in bytes of what [Key.Secret] returns.
+const SecretSize = 32
+
+// Secret derives a secret from the key (HKDF-SHA-256, RFC 5869) that is as good
+// as random to whoever does not have the key. Each label gives another one; a
+// label must never be used for two purposes.
+func (k *Key) Secret(label string) []byte {
+	s, err := hkdf.Key(sha256.New, k.private.Seed(), nil, "parley secret v1\x00"+label, SecretSize)
+	if err != nil { // only if SecretSize were over 255 hashes
+		panic(err)
+	}
+	return s
+}
+
+// Pin is the form of a public key that operators compare and configure:
+// "ed25519:" and the 32 bytes in unpadded base64url.
+func Pin(public ed25519.PublicKey) string {
+	return pinPrefix + base64.RawURLEncoding.EncodeToString(public)
+}
