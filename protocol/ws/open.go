@@ -1,0 +1,106 @@
+package ws
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+const handshakeTimeout = 10 * time.Second
+
+var buffers sync.Pool // of the library's write buffers, for all connections
+
+// Upgrader accepts connections.
+type Upgrader struct {
+	opt Options
+	up  websocket.Upgrader
+}
+
+// NewUpgrader makes one. Any Origin is accepted: the protocol has no ambient
+// credentials that a foreign page could use.
+func NewUpgrader(o Options) *Upgrader {
+	o = o.withDefaults()
+	return &Upgrader{opt: o, up: websocket.Upgrader{
+		ReadBufferSize:    readBuffer,
+		WriteBufferSize:   writeBuffer,
+		WriteBufferPool:   &buffers,
+		CheckOrigin:       func(*http.Request) bool { return true },
+		EnableCompression: o.Compress,
+	}}
+}
+
+// Upgrade makes a request a connection. If it cannot, it has answered the request.
+func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	h := &hijacker{ResponseWriter: w, wait: u.opt.WriteWait}
+	c, err := u.up.Upgrade(h, r, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ws: upgrade: %w", err)
+	}
+	return newConn(c, h.conn, &u.opt), nil
+}
+
+// hijacker slips a corked socket under the library's connection.
+type hijacker struct {
+	http.ResponseWriter
+	wait time.Duration
+	conn *corked
+}
+
+// Hijack implements [http.Hijacker], through wrapped writers too.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.conn = &corked{Conn: c, wait: h.wait}
+	return h.conn, rw, nil
+}
+
+// RefusedError is what [Dial] returns if the server answered, but not with a
+// WebSocket.
+type RefusedError struct {
+	Status int         // HTTP
+	Header http.Header // Retry-After tells when to come back
+	Body   []byte      // the first 1 KiB
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return fmt.Sprintf("ws: refused with HTTP %d", e.Status) }
+
+// Dial connects to a ws: or wss: URL. Packets over limit bytes end the connection;
+// 0 means the default.
+func Dial(ctx context.Context, url string, header http.Header, limit int) (*Conn, error) {
+	opt := Options{MaxMessage: limit}.withDefaults()
+	var out *corked
+	var nd net.Dialer
+	d := websocket.Dialer{
+		ReadBufferSize:   readBuffer,
+		WriteBufferSize:  writeBuffer,
+		WriteBufferPool:  &buffers,
+		HandshakeTimeout: handshakeTimeout,
+		NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := nd.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			out = &corked{Conn: c, wait: opt.WriteWait}
+			return out, nil
+		},
+	}
+	c, resp, err := d.DialContext(ctx, url, header)
+	if err != nil {
+		if resp != nil {
+			body, _ := io.ReadAll(resp.Body) // the library keeps 1 KiB at most
+			return nil, &RefusedError{Status: resp.StatusCode, Header: resp.Header, Body: body}
+		}
+		return nil, fmt.Errorf("ws: dial: %w", err)
+	}
+	return newConn(c, out, &opt), nil
+}
