@@ -1,0 +1,203 @@
+// Package config is the one file of settings: what can be set, the defaults, how
+// it is read, and the reference that is printed from the comments below.
+package config
+
+import _ "embed"
+
+//go:generate go run parley/cmd/parley config reference --output ../../../spec/config.md
+
+// source is this file: its comments are the reference and the text of a new
+// configuration, see reference.go.
+//
+//go:embed config.go
+var source string
+
+// Config is every setting. What a file leaves out keeps its default, so that an
+// empty file, or none, makes a node that works.
+type Config struct {
+	Node     Node     `toml:"node"`
+	HTTP     HTTP     `toml:"http"`
+	Admin    Admin    `toml:"admin"`
+	S2S      S2S      `toml:"s2s"`
+	Accounts Accounts `toml:"accounts"`
+	Email    Email    `toml:"email"`
+	Tel      Tel      `toml:"tel"`
+	Calls    Calls    `toml:"calls"`
+	Files    Files    `toml:"files"`
+	Limits   Limits   `toml:"limits"`
+	Log      Log      `toml:"log"`
+}
+
+// Node is who this node is, and where it keeps everything.
+type Node struct {
+	// The part after the @ in the addresses of this node's users: a DNS name
+	// without a port, such as "chat.example.org". It is fixed when the data
+	// directory is first used; empty means the name found there, or "localhost".
+	Name string `toml:"name"`
+	// The data directory: messages, files, the node's key. A relative path in
+	// a file counts from the directory of that file.
+	Data string `toml:"data"`
+}
+
+// HTTP is where clients come in.
+type HTTP struct {
+	// Address and port for clients. "127.0.0.1:6060" is reached from this
+	// machine only, ":6060" from everywhere.
+	Listen string `toml:"listen"`
+	// Certificate chain (PEM) to speak HTTPS; tls_key is needed with it. It is
+	// read again when the file changes.
+	TLSCert string `toml:"tls_cert"`
+	// Private key (PEM) of tls_cert.
+	TLSKey string `toml:"tls_key"`
+	// Get and renew a certificate for the node's name from Let's Encrypt.
+	// Port 443 of that name must reach http.listen. By this you accept the
+	// terms of service of Let's Encrypt.
+	ACME bool `toml:"acme"`
+	// Where Let's Encrypt may write to about the certificate. Optional.
+	ACMEEmail string `toml:"acme_email"`
+	// Directory of a web client to serve at /, for example a copy of
+	// node_modules/tinode-webapp. Empty: the small page that is built in.
+	Web string `toml:"web"`
+	// Reverse proxies in front, as addresses or networks ("10.0.0.0/8"). Their
+	// X-Forwarded-For and X-Forwarded-Proto are believed, nobody else's.
+	TrustedProxies []string `toml:"trusted_proxies"`
+	// Keys that clients may send as X-Tinode-APIKEY. The default is the one
+	// that the public clients are built with. A key is no secret.
+	APIKeys []string `toml:"api_keys"`
+}
+
+// Admin is where operators come in: the parley commands, metrics at /metrics,
+// profiles at /debug/pprof/, and the sign-in of root users.
+type Admin struct {
+	// Address and port, on loopback only. Where it is not set and the port is
+	// taken, any free one is used; the parley commands find it by themselves.
+	Listen string `toml:"listen"`
+}
+
+// S2S is the link to other nodes.
+type S2S struct {
+	// UDP address and port for links. Reserved: this release makes none.
+	Listen string `toml:"listen"`
+}
+
+// Accounts says who may have an account, and how one is proven.
+type Accounts struct {
+	// Who may make an account: "open" is anybody who reaches this node,
+	// "closed" only the operator with "parley user add". Must be said if
+	// http.listen is not on loopback, or behind a proxy; else it is "open".
+	Registration string `toml:"registration"`
+	// Addresses that every account must confirm before it can be used: "email",
+	// "tel". Each needs a sender below.
+	Required []string `toml:"required"`
+	// How long a client stays signed in without the password.
+	TokenLifetime Duration `toml:"token_lifetime"`
+}
+
+// Email confirms e-mail addresses, and with them resets forgotten passwords.
+type Email struct {
+	// How codes are sent: "log" writes them to the log, for trials on a node
+	// named localhost; "exec" runs command; "smtp" uses the server below.
+	// Empty: addresses are accepted and not confirmed.
+	Sender string `toml:"sender"`
+	// Program and arguments for "exec". It gets the letter on its standard
+	// input; TO, CODE and LANG are in its environment.
+	Command []string `toml:"command"`
+	// Server and port for "smtp". Port 465 speaks TLS at once, others STARTTLS.
+	SMTP string `toml:"smtp"`
+	// User name at that server. Empty: no sign-in.
+	SMTPUser string `toml:"smtp_user"`
+	// File that holds the password and nothing else.
+	SMTPPasswordFile string `toml:"smtp_password_file"`
+	// Address in the From line, for "smtp".
+	From string `toml:"from"`
+	// A code that is always right, for tests. Only on a node named localhost.
+	TestCode string `toml:"test_code"`
+}
+
+// Tel confirms telephone numbers.
+type Tel struct {
+	// How codes are sent: "log" or "exec", as in email.sender. Empty: numbers
+	// are accepted and not confirmed.
+	Sender string `toml:"sender"`
+	// Program and arguments for "exec", as in email.command.
+	Command []string `toml:"command"`
+	// A code that is always right, for tests. Only on a node named localhost.
+	TestCode string `toml:"test_code"`
+}
+
+// Calls are audio and video calls. They go between the clients; the node only
+// brings them together.
+type Calls struct {
+	// How long a call rings.
+	Timeout Duration `toml:"timeout"`
+	// STUN and TURN servers, told to the clients. Without any, calls are off.
+	ICE []ICE `toml:"ice"`
+}
+
+// ICE is a server that helps clients to reach each other. Repeat [[calls.ice]]
+// for several.
+type ICE struct {
+	// Such as "stun:stun.example.org" or "turn:turn.example.org:3478".
+	URLs []string `toml:"urls"`
+	// User name at a TURN server. All users of this node can read it.
+	Username string `toml:"username"`
+	// Password at a TURN server. All users of this node can read it.
+	Credential string `toml:"credential"`
+}
+
+// Files are pictures and other attachments.
+type Files struct {
+	// Largest file that can be sent.
+	MaxSize Size `toml:"max_size"`
+	// What one user's files may take in all. "0": no limit.
+	Quota Size `toml:"quota"`
+	// Files that no message uses are removed after this time.
+	KeepUnused Duration `toml:"keep_unused"`
+}
+
+// Limits bound what one client can ask of the node. The defaults suit a node of
+// some thousand users.
+type Limits struct {
+	// Largest packet, and so message, that a client can send.
+	MaxMessage Size `toml:"max_message"`
+	// Members of a group; readers of a channel do not count.
+	MaxSubscribers int `toml:"max_subscribers"`
+	// Tags of a user or group.
+	MaxTags int `toml:"max_tags"`
+	// Messages in one page of history.
+	MaxHistory int `toml:"max_history"`
+	// Conversations of one user.
+	MaxSubscriptions int `toml:"max_subscriptions"`
+	// Bytes that may wait for a slow client before it is disconnected.
+	SendQueue Size `toml:"send_queue"`
+	// Requests that may wait for a busy group before others are answered 503.
+	TopicQueue int `toml:"topic_queue"`
+	// Requests a second of one session.
+	SessionRate float64 `toml:"session_rate"`
+	// Requests that a session may make at once before that rate counts.
+	SessionBurst int `toml:"session_burst"`
+	// Failed sign-ins a second, of one account or from one address.
+	LoginRate float64 `toml:"login_rate"`
+	// Failed sign-ins at once before that rate counts.
+	LoginBurst int `toml:"login_burst"`
+	// New accounts a second from one address.
+	SignupRate float64 `toml:"signup_rate"`
+	// New accounts at once before that rate counts.
+	SignupBurst int `toml:"signup_burst"`
+	// Sessions in all.
+	MaxSessions int `toml:"max_sessions"`
+	// Sessions from one address.
+	SessionsPerAddress int `toml:"sessions_per_address"`
+	// After this time without use a conversation leaves the memory.
+	TopicIdle Duration `toml:"topic_idle"`
+	// Messages older than this cannot be deleted for everybody. "0": no limit.
+	DeleteAge Duration `toml:"delete_age"`
+}
+
+// Log goes to standard error. It never holds passwords, tokens or messages.
+type Log struct {
+	// Least important level that is written: "debug", "info", "warn", "error".
+	Level string `toml:"level"`
+	// "text" for people, "json" for machines.
+	Format string `toml:"format"`
+}

@@ -1,0 +1,51 @@
+package config
+
+import "time"
+
+// Where a node is and listens if nothing else is said.
+const (
+	DefaultName   = "localhost"
+	DefaultData   = "parley-data"
+	DefaultListen = "127.0.0.1:6060"
+	DefaultAdmin  = "127.0.0.1:6061"
+)
+
+// PublicAPIKey is what the public Tinode clients send.
+const PublicAPIKey = "AQEAAAABAAD_rAp4DJh05a1HAwFT3A6K"
+
+// Default is a whole working configuration. Limits are those of node.Limits.
+func Default() Config {
+	return Config{
+		Node:  Node{Data: DefaultData},
+		HTTP:  HTTP{Listen: DefaultListen, APIKeys: []string{PublicAPIKey}},
+		Admin: Admin{Listen: DefaultAdmin},
+		Accounts: Accounts{
+			TokenLifetime: Duration{14 * day},
+		},
+		Calls:  Calls{Timeout: Duration{30 * time.Second}},
+		Files:  Files{MaxSize: 32 << 20, KeepUnused: Duration{time.Hour}},
+		Limits: defaultLimits(),
+		Log:    Log{Level: "info", Format: "text"},
+	}
+}
+
+func defaultLimits() Limits {
+	return Limits{
+		MaxMessage:         128 << 10,
+		MaxSubscribers:     512,
+		MaxTags:            16,
+		MaxHistory:         100,
+		MaxSubscriptions:   2000,
+		SendQueue:          4 << 20,
+		TopicQueue:         256,
+		SessionRate:        200,
+		SessionBurst:       1000,
+		LoginRate:          0.2,
+		LoginBurst:         10,
+		SignupRate:         1,
+		SignupBurst:        100,
+		MaxSessions:        100_000,
+		SessionsPerAddress: 10_000,
+		TopicIdle:          Duration{2 * time.Minute},
+	}
+}
