@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/mail"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -224,8 +225,14 @@ func (s *Settings) checkEmail() []*Problem {
 	if text := checkListen(e.SMTP); text != "" || strings.HasPrefix(e.SMTP, ":") {
 		all = append(all, s.problem("email.smtp", `must be server and port for sender "smtp", such as "smtp.example.org:587"`))
 	}
-	if !strings.Contains(e.From, "@") {
+	if _, err := mail.ParseAddress(e.From); err != nil {
 		all = append(all, s.problem("email.from", `must be an address for sender "smtp", such as "chat@example.org"`))
+	}
+	switch {
+	case e.SMTPTLS != "starttls" && e.SMTPTLS != "tls" && e.SMTPTLS != "none":
+		all = append(all, s.problem("email.smtp_tls", `must be "starttls", "tls" or "none", not %q`, e.SMTPTLS))
+	case e.SMTPTLS == "none" && !Loopback(e.SMTP):
+		all = append(all, s.problem("email.smtp_tls", `"none" is for a server on this machine only: codes and password could be read on the way`))
 	}
 	if e.SMTPUser != "" && e.SMTPPasswordFile == "" {
 		all = append(all, s.problem("email.smtp_user", "needs email.smtp_password_file as well"))
@@ -245,14 +252,13 @@ func (s *Settings) checkSender(section, sender string, command []string, testCod
 	case sender == "" || sender == SendLog || sender != "" && sender == more:
 	case sender == SendExec && len(command) == 0:
 		all = s.one(section+".command", `must name a program for sender "exec"`)
+	case sender == SendExec && !filepath.IsAbs(command[0]):
+		all = s.one(section+".command", fmt.Sprintf("must name the program by its full path, not %q", command[0]))
 	case sender == SendExec:
 	case more == "":
 		all = s.one(section+".sender", fmt.Sprintf(`must be "log", "exec" or empty, not %q`, sender))
 	default:
 		all = s.one(section+".sender", fmt.Sprintf(`must be "log", "exec", %q or empty, not %q`, more, sender))
-	}
-	if sender == SendLog && !s.local() {
-		all = append(all, s.problem(section+".sender", `"log" would let readers of the log take over accounts; it is only for nodes named localhost`))
 	}
 	if testCode != "" && !s.local() {
 		all = append(all, s.problem(section+".test_code", "would let anybody confirm any address; it is only for nodes named localhost"))

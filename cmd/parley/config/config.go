@@ -91,25 +91,37 @@ type Accounts struct {
 	Required []string `toml:"required"`
 	// How long a client stays signed in without the password.
 	TokenLifetime Duration `toml:"token_lifetime"`
+	// How long a code that confirms an address is good.
+	CodeLifetime Duration `toml:"code_lifetime"`
+	// How long a code that resets a password is good.
+	ResetLifetime Duration `toml:"reset_lifetime"`
 }
 
 // Email confirms e-mail addresses, and with them resets forgotten passwords.
 type Email struct {
-	// How codes are sent: "log" writes them to the log, for trials on a node
-	// named localhost; "exec" runs command; "smtp" uses the server below.
+	// How codes are sent: "log" appends them to codes.log in the data
+	// directory, for trials; "exec" runs command; "smtp" uses the server below.
 	// Empty: addresses are accepted and not confirmed.
 	Sender string `toml:"sender"`
-	// Program and arguments for "exec". It gets the letter on its standard
-	// input; TO, CODE and LANG are in its environment.
+	// Program, by its full path, and arguments for "exec". It gets one line of
+	// JSON on standard input: method, to, code, lang, login, subject, text.
 	Command []string `toml:"command"`
-	// Server and port for "smtp". Port 465 speaks TLS at once, others STARTTLS.
+	// Mail server and port for "smtp", such as "mail.example.org:587".
 	SMTP string `toml:"smtp"`
+	// "starttls" as usual on port 587, "tls" as usual on port 465, or "none"
+	// for a server on this machine.
+	SMTPTLS string `toml:"smtp_tls"`
 	// User name at that server. Empty: no sign-in.
 	SMTPUser string `toml:"smtp_user"`
 	// File that holds the password and nothing else.
 	SMTPPasswordFile string `toml:"smtp_password_file"`
-	// Address in the From line, for "smtp".
+	// The From line for "smtp": "chat@example.org" or "Chat <chat@example.org>".
 	From string `toml:"from"`
+	// The letter that confirms an address. The first line is the subject.
+	// {{.Code}}, {{.To}} and {{.Node}} are filled in. Empty: one in English.
+	Confirm string `toml:"confirm"`
+	// The letter that resets a password; {{.Login}} is filled in as well.
+	Reset string `toml:"reset"`
 	// A code that is always right, for tests. Only on a node named localhost.
 	TestCode string `toml:"test_code"`
 }
@@ -119,8 +131,14 @@ type Tel struct {
 	// How codes are sent: "log" or "exec", as in email.sender. Empty: numbers
 	// are accepted and not confirmed.
 	Sender string `toml:"sender"`
-	// Program and arguments for "exec", as in email.command.
+	// Program, by its full path, and arguments for "exec", as in email.command.
 	Command []string `toml:"command"`
+	// Country of numbers without a country code, unless the client says.
+	Country string `toml:"country"`
+	// The text that confirms a number, as email.confirm.
+	Confirm string `toml:"confirm"`
+	// The text that resets a password, as email.reset.
+	Reset string `toml:"reset"`
 	// A code that is always right, for tests. Only on a node named localhost.
 	TestCode string `toml:"test_code"`
 }

@@ -21,7 +21,11 @@ func Default() Config {
 		Admin: Admin{Listen: DefaultAdmin},
 		Accounts: Accounts{
 			TokenLifetime: Duration{14 * day},
+			CodeLifetime:  Duration{day},
+			ResetLifetime: Duration{time.Hour},
 		},
+		Email:  Email{SMTPTLS: "starttls"},
+		Tel:    Tel{Country: "US"},
 		Calls:  Calls{Timeout: Duration{30 * time.Second}},
 		Files:  Files{MaxSize: 32 << 20, KeepUnused: Duration{time.Hour}},
 		Limits: defaultLimits(),
