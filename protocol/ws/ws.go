@@ -55,7 +55,6 @@ type Code int
 const (
 	Normal      Code = websocket.CloseNormalClosure    // 1000
 	GoingAway   Code = websocket.CloseGoingAway        // 1001: the node is stopping
-	Unsupported Code = websocket.CloseUnsupportedData  // 1003: a binary frame
 	Policy      Code = websocket.ClosePolicyViolation  // 1008: the client asks too much
 	TooLarge    Code = websocket.CloseMessageTooBig    // 1009
 	TryLater    Code = websocket.CloseTryAgainLater    // 1013
@@ -66,7 +65,6 @@ const (
 var (
 	ErrTooLarge = errors.New("ws: packet over the limit")
 	ErrSilent   = errors.New("ws: the peer did not answer a ping")
-	ErrBinary   = errors.New("ws: binary frame")
 )
 
 // Conn is a connection. One goroutine may call Read, one Write, any the others.
@@ -120,7 +118,7 @@ func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
 // error is final, and the connection closed with it.
 func (c *Conn) Read() ([]byte, error) {
 	for {
-		kind, r, err := c.ws.NextReader()
+		_, r, err := c.ws.NextReader() // binary frames are taken for text
 		if err != nil {
 			return nil, c.ended(err)
 		}
@@ -134,9 +132,6 @@ func (c *Conn) Read() ([]byte, error) {
 		case len(p) > c.opt.MaxMessage:
 			c.CloseWith(TooLarge, "")
 			return nil, c.ended(ErrTooLarge)
-		case kind != websocket.TextMessage:
-			c.CloseWith(Unsupported, "")
-			return nil, c.ended(ErrBinary)
 		default:
 			return p, nil
 		}
@@ -150,7 +145,7 @@ func (c *Conn) ended(err error) error {
 	case errors.Is(err, websocket.ErrReadLimit):
 		err = ErrTooLarge // the library has sent 1009
 		c.drain()
-	case errors.Is(err, ErrTooLarge) || errors.Is(err, ErrBinary):
+	case errors.Is(err, ErrTooLarge):
 		c.drain()
 	case c.silent.Load():
 		err = ErrSilent
