@@ -1,0 +1,314 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"parley/protocol"
+	"parley/store"
+)
+
+// filePrefix is where clients find files: "/v0/file/s/<node>/<id>.<ext>".
+const filePrefix = "/v0/file/s/"
+
+const (
+	fileIDBytes  = 18 // random; the id is what entitles to the file
+	fileIDChars  = fileIDBytes / 3 * 4
+	maxExt       = 8
+	collectBatch = 256 // files removed in one transaction
+)
+
+// newAccountTopic is the topic that a client names when it uploads the picture of
+// an account that it is about to create, for which nobody can be logged in.
+const newAccountTopic = "newacc"
+
+// pending is the Size of a file whose bytes are not there: they are being uploaded
+// or removed. The record is made before the blob and deleted after it, so that a
+// crash leaves no blob without a record.
+const pending = -1
+
+// Upload is a file on its way in.
+type Upload struct {
+	Who   Identity
+	Topic string // what the file is for, as the client says
+	Name  string // without a path
+	MIME  string // type and subtype
+	Body  io.Reader
+	// After, if not nil, runs when Body has ended, and may fill in what is known
+	// only then: Who and Topic. If it fails, the file is not kept.
+	After func(*Upload) error
+}
+
+// SaveFile stores a file. Unless it is put to use it is removed after a while.
+// Errors: TooLarge, Unauthorized (nobody may upload anonymously but for a new
+// account), Full, NotOffered, Policy (over the user's quota), and those of Body.
+func (n *Node) SaveFile(ctx context.Context, up Upload) (*store.File, error) {
+	if n.cfg.Blobs == nil {
+		return nil, protocol.NotOffered
+	}
+	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: pending, Created: time.Now()}
+	if err := n.store.Update(func(tx store.Tx) error { return tx.PutFile(f) }); err != nil {
+		return nil, fileFault(err)
+	}
+	err := n.receive(ctx, f, &up)
+	if err == nil {
+		err = n.keepFile(f)
+	}
+	if err != nil {
+		n.discardFile(f.ID)
+		return nil, fileFault(err)
+	}
+	return f, nil
+}
+
+func newFileID() string {
+	var b [fileIDBytes]byte
+	rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// receive brings the bytes to the disk and completes f.
+func (n *Node) receive(ctx context.Context, f *store.File, up *Upload) error {
+	w, err := n.cfg.Blobs.Create(f.ID)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	sum := sha256.New()
+	limit := n.cfg.Limits.MaxFile
+	size, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(up.Body, limit+1))
+	switch {
+	case err != nil:
+		return err
+	case size > limit:
+		return protocol.TooLarge
+	}
+	if up.After != nil {
+		if err := up.After(up); err != nil {
+			return err
+		}
+	}
+	if up.Who.User == "" && up.Topic != newAccountTopic {
+		return protocol.Unauthorized
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.User, f.Size, f.Created = up.Who.User, size, time.Now()
+	sum.Sum(f.SHA256[:0])
+	return w.Commit()
+}
+
+// keepFile makes a received file one that exists.
+func (n *Node) keepFile(f *store.File) error {
+	return n.store.Update(func(tx store.Tx) error {
+		if _, err := tx.File(f.ID); err != nil {
+			return err // took so long that it was collected
+		}
+		return tx.PutFile(f)
+	})
+}
+
+// discardFile removes what is left of a broken upload. What fails here is
+// collected later.
+func (n *Node) discardFile(id string) {
+	err := n.cfg.Blobs.Remove(id)
+	if err == nil || errors.Is(err, store.ErrNotFound) {
+		err = n.store.Update(func(tx store.Tx) error { return tx.DeleteFile(id) })
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		n.log.Warn("a broken upload stays until it is collected", "err", err)
+	}
+}
+
+// OpenFile finds a file for anybody who is logged in: its id is known only to
+// those who were told.
+func (n *Node) OpenFile(ctx context.Context, who Identity, id string) (*store.File, io.ReadSeekCloser, error) {
+	if n.cfg.Blobs == nil {
+		return nil, nil, protocol.NotFound
+	}
+	if who.User == "" {
+		return nil, nil, protocol.Unauthorized
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	var f *store.File
+	err := n.store.View(func(tx store.Tx) (err error) {
+		f, err = tx.File(id)
+		return err
+	})
+	if err != nil {
+		return nil, nil, fileFault(err)
+	}
+	if f.Size < 0 {
+		return nil, nil, protocol.NotFound
+	}
+	b, err := n.cfg.Blobs.Open(id)
+	if err != nil {
+		return nil, nil, fileFault(err)
+	}
+	return f, b, nil
+}
+
+// collectFiles removes files that have had no use for Config.UnusedFiles, and
+// returns how many it found.
+func (n *Node) collectFiles(now time.Time) (int, error) {
+	if n.cfg.Blobs == nil {
+		return 0, nil
+	}
+	removed := 0
+	for {
+		ids, err := n.unusedFiles(now.Add(-n.cfg.UnusedFiles))
+		if err != nil {
+			return removed, err
+		}
+		if err := n.removeFiles(ids); err != nil {
+			return removed, err
+		}
+		if removed += len(ids); len(ids) < collectBatch {
+			return removed, nil
+		}
+	}
+}
+
+// unusedFiles finds one batch.
+func (n *Node) unusedFiles(before time.Time) (ids []string, err error) {
+	err = n.store.View(func(tx store.Tx) error {
+		ids = ids[:0]
+		for f, err := range tx.Unused(before) {
+			if err != nil {
+				return err
+			}
+			if ids = append(ids, f.ID); len(ids) == collectBatch {
+				break
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// removeFiles removes files unless they have come into use. A file is first
+// marked, so that one whose removal a crash interrupts is removed later.
+func (n *Node) removeFiles(ids []string) error {
+	var doomed []string
+	err := n.store.Update(func(tx store.Tx) error {
+		doomed = doomed[:0]
+		for _, id := range ids {
+			f, err := tx.File(id)
+			if errors.Is(err, store.ErrNotFound) || err == nil && f.Uses > 0 {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			f.Size = pending
+			if err := tx.PutFile(f); err != nil {
+				return err
+			}
+			doomed = append(doomed, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range doomed {
+		if err := n.cfg.Blobs.Remove(id); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("blob: %w", err)
+		}
+	}
+	return n.store.Update(func(tx store.Tx) error {
+		for _, id := range doomed {
+			if err := tx.DeleteFile(id); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// fileFault is err as clients are told it.
+func fileFault(err error) error {
+	for _, m := range []struct {
+		err   error
+		fault protocol.Fault
+	}{{store.ErrFull, protocol.Full}, {store.ErrClosed, protocol.Busy}, {store.ErrNotFound, protocol.NotFound}} {
+		if errors.Is(err, m.err) {
+			return &protocol.Error{Fault: m.fault, Err: err}
+		}
+	}
+	return err
+}
+
+// FilePath is where clients find a file of node n.
+func FilePath(n protocol.Node, f *store.File) string {
+	return filePrefix + string(n) + "/" + f.ID + fileExt(f.MIME, f.Name)
+}
+
+// extensions of common types; of others the name decides.
+var extensions = map[string]string{
+	"image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif", "image/webp": ".webp", "image/svg+xml": ".svg",
+	"audio/aac": ".aac", "audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/ogg": ".ogg", "audio/webm": ".webm",
+	"video/mp4": ".mp4", "video/webm": ".webm", "video/quicktime": ".mov",
+	"application/pdf": ".pdf", "application/zip": ".zip", "application/json": ".json", "text/plain": ".txt", "text/html": ".html",
+}
+
+// fileExt is for people and for clients that look at it; the node does not.
+func fileExt(mime, name string) string {
+	if ext, ok := extensions[mime]; ok {
+		return ext
+	}
+	ext := strings.ToLower(path.Ext(name))
+	if len(ext) < 2 || len(ext) > maxExt || strings.Trim(ext[1:], "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		return ""
+	}
+	return ext
+}
+
+// fileIDs are the ids of home's files in the relative references of attachments:
+// "/v0/file/s/<node>/<id>.<ext>", with or without the node, or only the last part.
+// What names another place is ignored.
+func fileIDs(home protocol.Node, refs []string) []string {
+	var ids []string
+	seen := map[string]bool{}
+	for _, ref := range refs {
+		if id, ok := fileID(home, ref); ok && !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func fileID(home protocol.Node, ref string) (string, bool) {
+	ref, _, _ = strings.Cut(ref, "?")
+	ref, _ = strings.CutPrefix(ref, filePrefix)
+	ref, _ = strings.CutPrefix(ref, "./")
+	if at, rest, qualified := strings.Cut(ref, "/"); qualified {
+		if !strings.EqualFold(at, string(home)) {
+			return "", false
+		}
+		ref = rest
+	}
+	return ParseFileName(ref)
+}
+
+// ParseFileName finds the id in the last part of a file's path, "<id>.<ext>".
+func ParseFileName(name string) (id string, ok bool) {
+	id, _, _ = strings.Cut(name, ".")
+	if len(id) != fileIDChars {
+		return "", false
+	}
+	_, err := base64.RawURLEncoding.DecodeString(id)
+	return id, err == nil
+}
