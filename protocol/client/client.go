@@ -75,6 +75,7 @@ type Client struct {
 	pending map[string]answerer
 	pages   map[*call]struct{} // those that collect {data}
 	user    string
+	server  Server
 }
 
 // answerer waits for answers to one request. Both methods are called with

@@ -35,7 +35,20 @@ func (c *Client) Hi(ctx context.Context) (*Server, error) {
 		return nil, err
 	}
 	s := new(Server)
-	return s, decodeParams(r, s)
+	if err := decodeParams(r, s); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.server = *s
+	c.mu.Unlock()
+	return s, nil
+}
+
+// Server is what the node said in answer to the last hi.
+func (c *Client) Server() Server {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.server
 }
 
 // Account describes an account to be made.

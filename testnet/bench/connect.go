@@ -1,0 +1,76 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// runConnect opens c.Users sessions and sees what they cost, then idle. The memory
+// is that of a server that has just started, if this package started it.
+func runConnect(ctx context.Context, t *target, c Case) (*Run, error) {
+	if err := t.ensure(ctx, c.Users); err != nil {
+		return nil, err
+	}
+	pause(ctx, c.Settle) // let the server forget what making accounts took
+	before, err := readUsage(t.pids)
+	if err != nil {
+		return nil, err
+	}
+	r, w := newRun(), newWindow(t)
+	t.takeProfile(ctx, c.Settle)
+	if err := w.open(); err != nil {
+		return nil, err
+	}
+	cs, lat, err := t.connectAll(ctx, c)
+	defer cs.close()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.close(); err != nil {
+		return nil, err
+	}
+	rest := newWindow(t)
+	if err := rest.open(); err != nil {
+		return nil, err
+	}
+	pause(ctx, c.Settle)
+	if err := rest.close(); err != nil {
+		return nil, err
+	}
+	r.violation("connection lost", cs.lost())
+	n := float64(c.Users)
+	r.add("sessions", "1/s", n/w.sec)
+	r.latencies("open", lat)
+	if len(t.pids) > 0 {
+		r.add("memory per session", "KiB", (rest.rss-before.rss)/n)
+		r.add("rss before", "MiB", before.rss/1024)
+		r.add("rss after", "MiB", rest.rss/1024)
+		r.add("idle cpu", "%", rest.cpu/rest.sec*100)
+	}
+	w.report(r, n, "session")
+	return r, ctx.Err()
+}
+
+// connectAll opens the sessions, c.Inflight at a time, and tells how long each took.
+func (t *target) connectAll(ctx context.Context, c Case) (sessions, []int64, error) {
+	cs, lat := make(sessions, c.Users), make([]int64, c.Users)
+	deadline := time.Now().Add(c.Duration)
+	err := parallel(c.Inflight, c.Users, func(k int) error {
+		if time.Now().After(deadline) {
+			return errors.New("not all sessions were open in time")
+		}
+		start := t.clock()
+		var err error
+		if cs[k], err = t.open(ctx, k, hooks{packet: idle}); err != nil {
+			return err
+		}
+		if err := attachMe(ctx, cs[k]); err != nil {
+			return fmt.Errorf("sub me: %w", err)
+		}
+		lat[k] = t.clock() - start
+		return nil
+	})
+	return cs, lat, err
+}

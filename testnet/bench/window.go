@@ -1,0 +1,100 @@
+package bench
+
+import (
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// window is the measured part of a run: opened after the warm-up, closed when the
+// load ends. What happens outside of it is not counted.
+type window struct {
+	pids     []int
+	prefix   string       // of the names of its metrics
+	from, to atomic.Int64 // nanoseconds of clock, 0: not yet
+
+	start        time.Time
+	before       usage
+	mine         usage
+	busy, all    float64
+	cpu, mineCPU float64 // seconds used in the window by the server and by us
+	hostBusy     float64 // part of all cores
+	sec          float64
+	rss          float64 // KiB at the end
+	epoch        time.Time
+}
+
+func newWindow(t *target) *window { return &window{pids: t.pids, epoch: t.epoch} }
+
+// clock is the run's monotonic clock in nanoseconds, never 0.
+func (t *target) clock() int64 { return int64(time.Since(t.epoch)) + 1 }
+
+func (w *window) open() error {
+	var err error
+	if w.before, err = readUsage(w.pids); err != nil {
+		return err
+	}
+	if w.mine, err = ownUsage(); err != nil {
+		return err
+	}
+	w.busy, w.all = hostTicks()
+	w.start = time.Now()
+	w.from.Store(int64(time.Since(w.epoch)) + 1)
+	return nil
+}
+
+func (w *window) close() error {
+	w.to.Store(int64(time.Since(w.epoch)) + 1)
+	w.sec = max(time.Since(w.start), time.Microsecond).Seconds() // no division by zero
+	after, err := readUsage(w.pids)
+	if err != nil {
+		return err
+	}
+	mine, err := ownUsage()
+	if err != nil {
+		return err
+	}
+	busy, all := hostTicks()
+	if all > w.all {
+		w.hostBusy = (busy - w.busy) / (all - w.all)
+	}
+	w.cpu = after.cpu - w.before.cpu
+	w.mineCPU = mine.cpu - w.mine.cpu
+	w.rss = after.rss
+	return nil
+}
+
+// ownUsage leaves out children: the server is one.
+func ownUsage() (usage, error) {
+	var u usage
+	t, err := cpuTicks(os.Getpid())
+	u.cpu = float64(t) / ticksPerSecond
+	return u, err
+}
+
+// covers tells whether the moment t lies in the window.
+func (w *window) covers(t int64) bool {
+	from, to := w.from.Load(), w.to.Load()
+	return from != 0 && t >= from && (to == 0 || t <= to)
+}
+
+// report adds the window's metrics; ops is the number of operations in it, each a
+// what.
+func (w *window) report(r *Run, ops float64, what string) {
+	add := func(name, unit string, v float64) { r.add(w.prefix+name, unit, v) }
+	if len(w.pids) > 0 && ops > 0 {
+		add("cpu per "+what, "us", w.cpu*1e6/ops)
+	}
+	add("window", "s", w.sec)
+	if len(w.pids) > 0 {
+		add("server cpu", "s", w.cpu)
+		add("server rss", "MiB", w.rss/1024)
+	}
+	add("own cpu", "s", w.mineCPU)
+	add("host busy", "%", w.hostBusy*100)
+	if len(w.pids) > 0 && w.sec > 0 {
+		known := (w.cpu + w.mineCPU) / w.sec / float64(runtime.NumCPU())
+		add("other load", "%", max(0, w.hostBusy-known)*100)
+	}
+}
