@@ -81,6 +81,27 @@ func (rs Ranges) Clip(low, hi int) Ranges {
 	return out
 }
 
+// Minus returns the numbers of rs that are not in less.
+func (rs Ranges) Minus(less Ranges) Ranges {
+	var out Ranges
+	for _, r := range rs {
+		low := r.Low
+		for _, l := range less {
+			if l.Hi <= low || l.Low >= r.Hi {
+				continue
+			}
+			if l.Low > low {
+				out = append(out, Range{low, l.Low})
+			}
+			low = l.Hi
+		}
+		if low < r.Hi {
+			out = append(out, Range{low, r.Hi})
+		}
+	}
+	return out
+}
+
 // Len counts the numbers.
 func (rs Ranges) Len() int {
 	n := 0

@@ -60,6 +60,7 @@ type Tx interface {
 	Messages
 	Events
 	Files
+	FileUses
 	Outbox
 	Inbox
 }
@@ -347,16 +348,22 @@ func RefTopic(t protocol.TopicID) Ref { return Ref("t\x00" + string(t)) }
 // RefUser is the description of a user.
 func RefUser(u protocol.UserID) Ref { return Ref("u\x00" + string(u)) }
 
-// Files keeps what is known of uploaded files and counts their uses.
+// Files keeps what is known of uploaded files.
 type Files interface {
 	File(id string) (*File, error)
 	PutFile(*File) error
 	// DeleteFile deletes it with its links.
 	DeleteFile(id string) error
+}
+
+// FileUses counts what files are used for, and by whom they are kept.
+type FileUses interface {
 	// SetLinks makes ids the files that ref uses; unknown ids are passed over.
 	SetLinks(ref Ref, ids []string) error
 	// Unused yields files without a use, made before a time.
 	Unused(before time.Time) iter.Seq2[*File, error]
+	// FilesOf yields what a user has uploaded.
+	FilesOf(u protocol.UserID) iter.Seq2[*File, error]
 }
 
 // Lane is one of the ordered queues to a peer.
