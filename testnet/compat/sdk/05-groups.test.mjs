@@ -67,9 +67,8 @@ T('group', 'joining: ctrl with acs = default access; desc, members, no tags for 
   await b.t.subscribe(g.name, { what: 'desc sub tags' });
   const c = await b.ctrl({ code: 200, topic: g.name }, m);
   assert.deepEqual(c.params.acs, { want: 'JRWPS', given: 'JRWPS', mode: 'JRWPS' });
-  await b.wait(h.is.meta({ topic: g.name, sub: /./ }), { m }).catch(() => {});
   await b.ctrl({ code: 403, topic: g.name }, m); // tags are the owner's
-  const d = b.since(m).find(p => p.meta && p.meta.desc).meta.desc;
+  const d = b.since(m).find(p => p.meta && p.meta.topic === g.name && p.meta.desc).meta.desc;
   assert.equal(d.public.fn, g.public.fn); assert.equal(d.private, undefined);
   const s = b.since(m).find(p => p.meta && p.meta.topic === g.name && p.meta.sub).meta.sub;
   assert.deepEqual(s.map(x => x.user).sort(), [a.uid, b.uid].sort());
@@ -86,13 +85,12 @@ T('group', 'joining: attached members get {pres acs} with full modes, then {pres
     assert.equal(c.allPres({ what: 'acs', topic: name, src: b.uid }, ms[i]).length, 1, 'once');
   }
 });
-T('group', 'joining: the owner\'s detached session learns on me, with tgt and act; a plain member\'s does not', async () => {
-  const { o, us, name } = await h.room(1); const o2 = await h.again(o), u2 = await h.again(us[0].c);
-  const b = await h.user(); await h.sleep(150); const m = o2.mark(), mu = u2.mark();
+T('group', 'joining: the owner\'s detached session learns on me, with tgt and act', async () => {
+  const { o, name } = await h.room(0); const o2 = await h.again(o);
+  const b = await h.user(); await h.sleep(150); const m = o2.mark();
   await h.join(b, name);
   const p = await o2.pres({ what: 'acs', topic: 'me', src: name }, m);
   assert.deepEqual([p.tgt, p.act, p.dacs], [b.uid, b.uid, { want: 'JRWPS', given: 'JRWPS' }]);
-  await u2.none(h.is.pres({ what: 'acs', src: name }), { m: mu, ms: 300 });
 });
 T('group', 'joining: own other sessions get {pres acs} with full modes and {pres on} on me', async () => {
   const { name } = await h.room(0); const b = await h.user(); const b2 = await h.again(b); const m = b2.mark();
@@ -138,11 +136,11 @@ T('group', '{get sub} for one user, and for a user who is no member: 204 or empt
 });
 T('group', 'group on me: online while someone is attached, public, seq, acs, subcnt; unattached desc and own sub', async () => {
   const { o, us, name } = await h.room(1, { desc: { public: { fn: 'Room' } } });
-  await h.text((await h.join(o, name)), 'x').catch(() => {}); await o.t.publish(name, 'y');
+  await o.t.publish(name, 'y');
   const r = await h.rawOf(us[0].c);
   const s = (await r.req('get', { topic: 'me', what: 'sub', sub: { topic: name } }, { meta: true })).sub[0];
   assert.equal(s.topic, name); assert.equal(s.online, true); assert.deepEqual(s.public, { fn: 'Room' });
-  assert.ok(s.seq >= 1 && s.acs.mode === 'JRWPS' && s.touched && s.updated); assert.equal(s.user, undefined);
+  assert.ok(s.seq === 1 && s.acs.mode === 'JRWPS' && s.touched && s.updated); assert.equal(s.user, undefined);
   const d = (await r.req('get', { topic: name, what: 'desc' }, { meta: true })).desc;
   assert.deepEqual(d.public, { fn: 'Room' }); assert.equal(d.acs.mode, 'JRWPS');
   const own = (await r.req('get', { topic: name, what: 'sub' }, { meta: true })).sub;
