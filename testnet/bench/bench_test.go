@@ -110,19 +110,25 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 
 func TestExecuteReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, tg := newFake(t, small("p2p"))
+		same, err := Select([]string{"p2p"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := small("p2p")
+		same[0].Messages, other.Messages = 20, 20
+		_, tg := newFake(t, other)
 		cfg := tg.cfg
-		c := small("p2p")
-		cfg.Cases, cfg.Repeat = []Case{c}, 3
+		cfg.Cases, cfg.Repeat = []Case{same[0], other}, 3
 		rep, err := Execute(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(rep.Cases) != 1 || len(rep.Cases[0].Runs) != 3 || rep.Violations() != 0 || rep.Version != "fake" {
+		if len(rep.Cases) != 2 || len(rep.Cases[0].Runs) != 3 || rep.Violations() != 0 || rep.Version != "fake" {
 			t.Fatalf("%+v", rep)
 		}
-		if len(rep.Cases[0].Peers) == 0 {
-			t.Error("no figures of peers beside ours")
+		if len(rep.Cases[0].Peers) == 0 || len(rep.Cases[1].Peers) != 0 {
+			t.Errorf("figures of peers beside ours: %d for their case, %d for another",
+				len(rep.Cases[0].Peers), len(rep.Cases[1].Peers))
 		}
 		var table, js bytes.Buffer
 		if err := rep.Table(&table); err != nil {
@@ -131,7 +137,7 @@ func TestExecuteReports(t *testing.T) {
 		if err := rep.JSON(&js); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(table.String(), "acked") || !strings.Contains(table.String(), "1084") {
+		if !strings.Contains(table.String(), "acked") || strings.Count(table.String(), " 1084 ") != 1 {
 			t.Errorf("table:\n%s", &table)
 		}
 	})

@@ -33,6 +33,7 @@ type traffic struct {
 	flows     []*flow
 	receivers []*receiver
 	clients   sessions
+	ending    sync.WaitGroup
 	mu        sync.Mutex // guards run
 }
 

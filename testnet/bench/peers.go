@@ -34,10 +34,20 @@ type Compare struct {
 	Ratio  float64 `json:"ours_by_theirs"`
 }
 
+// figures of p for a case, none if the case was changed to something else.
+func (p Peer) figures(c Case) map[string]float64 {
+	for _, d := range Cases() {
+		if d.Name == c.Name && d.Users == c.Users && d.Size == c.Size && d.Inflight == c.Inflight && d.Rate == c.Rate {
+			return p.Figures[c.Name]
+		}
+	}
+	return nil
+}
+
 // compare fills res.Peers.
 func (res *Result) compare(peers []Peer) {
 	for _, p := range peers {
-		for name, theirs := range p.Figures[res.Case.Name] {
+		for name, theirs := range p.figures(res.Case) {
 			i := slices.IndexFunc(res.Summary, func(f Figure) bool { return f.Name == name })
 			if i >= 0 && theirs != 0 {
 				res.Peers = append(res.Peers, Compare{p.Name, name, theirs, res.Summary[i].Value / theirs})

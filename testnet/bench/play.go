@@ -8,31 +8,43 @@ import (
 
 // play runs the load: warm-up, measured window, drain. It closes all clients.
 func (t *traffic) play(ctx context.Context) error {
+	defer t.ending.Wait()
 	defer t.clients.close()
-	deadline := time.Now().Add(t.c.Warmup + t.c.Duration)
-	finished := make(chan struct{})
-	var senders, closer sync.WaitGroup
-	for _, f := range t.flows {
-		senders.Go(func() { f.send(ctx, deadline) })
+	if t.c.Warmup == 0 { // then the first message counts
+		if err := t.win.open(); err != nil {
+			return err
+		}
 	}
-	closer.Go(func() { senders.Wait(); close(finished) })
-	defer closer.Wait()
-	select {
-	case <-time.After(t.c.Warmup):
-	case <-finished:
+	finished := t.begin(ctx)
+	if t.c.Warmup > 0 {
+		select {
+		case <-time.After(t.c.Warmup):
+		case <-finished:
+		}
+		if err := t.win.open(); err != nil {
+			return err
+		}
 	}
 	t.t.takeProfile(ctx, t.c.Duration)
-	err := t.win.open()
 	<-finished
-	if cerr := t.win.close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err := t.win.close(); err != nil {
 		return err
 	}
 	t.drain(ctx)
 	t.run.violation("connection lost", t.clients.lost())
 	return ctx.Err()
+}
+
+// begin starts the senders. The channel is closed when all have ended.
+func (t *traffic) begin(ctx context.Context) <-chan struct{} {
+	deadline := time.Now().Add(t.c.Warmup + t.c.Duration)
+	finished := make(chan struct{})
+	var senders sync.WaitGroup
+	for _, f := range t.flows {
+		senders.Go(func() { f.send(ctx, deadline) })
+	}
+	t.ending.Go(func() { senders.Wait(); close(finished) })
+	return finished
 }
 
 const drainPoll = 10 * time.Millisecond

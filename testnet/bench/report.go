@@ -150,7 +150,7 @@ func (res *Result) table(w io.Writer, peers []Peer) error {
 	for _, f := range res.Summary {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t", f.Name, round(f.Value), round(f.Min), round(f.Max), f.Unit)
 		for _, p := range peers {
-			if theirs := p.Figures[res.Case.Name][f.Name]; theirs != 0 {
+			if theirs := p.figures(res.Case)[f.Name]; theirs != 0 {
 				fmt.Fprintf(t, "%s\t%s\t", round(theirs), round(f.Value/theirs))
 			} else {
 				fmt.Fprint(t, "\t\t")
@@ -175,7 +175,7 @@ func (res *Result) remarks(w io.Writer) {
 func (r *Run) String() string {
 	var b strings.Builder
 	for _, m := range r.Metrics {
-		fmt.Fprintf(&b, " %s=%s%s", m.Name, round(m.Value), m.Unit)
+		fmt.Fprintf(&b, " %s %s %s,", m.Name, round(m.Value), m.Unit)
 	}
 	if len(r.Violations) > 0 {
 		fmt.Fprintf(&b, " BROKEN=%v", r.Violations)
