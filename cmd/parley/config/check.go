@@ -155,6 +155,11 @@ func (s *Settings) checkTLS() []*Problem {
 	case h.ACMEEmail != "" && !h.ACME:
 		all = s.one("http.acme_email", "has no effect without http.acme = true")
 	}
+	if h.Redirect != "" && h.TLSCert == "" && !h.ACME {
+		all = append(all, s.problem("http.redirect", "has nowhere to lead: set http.tls_cert and http.tls_key, or http.acme"))
+	} else if h.Redirect != "" {
+		all = append(all, s.one("http.redirect", checkListen(h.Redirect))...)
+	}
 	for key, file := range map[string]string{"http.tls_cert": h.TLSCert, "http.tls_key": h.TLSKey} {
 		all = append(all, s.one(key, checkFile(file))...)
 	}

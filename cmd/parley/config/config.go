@@ -50,20 +50,24 @@ type HTTP struct {
 	// Private key (PEM) of tls_cert.
 	TLSKey string `toml:"tls_key"`
 	// Get and renew a certificate for the node's name from Let's Encrypt.
-	// Port 443 of that name must reach http.listen. By this you accept the
-	// terms of service of Let's Encrypt.
+	// Port 443 of that name must reach http.listen, or port 80 http.redirect.
+	// By this you accept the terms of service of Let's Encrypt.
 	ACME bool `toml:"acme"`
 	// Where Let's Encrypt may write to about the certificate. Optional.
 	ACMEEmail string `toml:"acme_email"`
+	// Address and port for plain HTTP, such as ":80", that only leads to HTTPS.
+	Redirect string `toml:"redirect"`
 	// Directory of a web client to serve at /, for example a copy of
 	// node_modules/tinode-webapp. Empty: the small page that is built in.
 	Web string `toml:"web"`
 	// Reverse proxies in front, as addresses or networks ("10.0.0.0/8"). Their
-	// X-Forwarded-For and X-Forwarded-Proto are believed, nobody else's.
+	// X-Forwarded-For is believed, nobody else's.
 	TrustedProxies []string `toml:"trusted_proxies"`
 	// Keys that clients may send as X-Tinode-APIKEY. The default is the one
 	// that the public clients are built with. A key is no secret.
 	APIKeys []string `toml:"api_keys"`
+	// Compress messages to clients that can read it: fewer bytes, more CPU.
+	Compress bool `toml:"compress"`
 }
 
 // Admin is where operators come in: the parley commands, metrics at /metrics,

@@ -65,6 +65,7 @@ func TestProblems(t *testing.T) {
 		"certificate, no key": {"[http]\ntls_cert = \"config.go\"", `parley.toml:2:1: http.tls_cert: needs http.tls_key as well`},
 		"no such certificate": {"[http]\ntls_cert = \"/nonexistent\"\ntls_key = \"config.go\"", `parley.toml:2:1: http.tls_cert: cannot be read: open /nonexistent: no such file or directory`},
 		"acme for localhost":  {"[http]\nacme = true", `parley.toml:2:1: http.acme: needs a node.name in the public DNS, not one under localhost`},
+		"redirect to nothing": {"[http]\nredirect = \":80\"", `parley.toml:2:1: http.redirect: has nowhere to lead: set http.tls_cert and http.tls_key, or http.acme`},
 		"admin for all":       {"[admin]\nlisten = \":6061\"", `parley.toml:2:1: admin.listen: must be on loopback, such as "127.0.0.1:6061": whoever reaches it can try to sign in as root`},
 		"half open":           {"[accounts]\nregistration = \"invite\"", `parley.toml:2:1: accounts.registration: must be "open" or "closed", not "invite"`},
 		"open without a word": {"[http]\nlisten = \":6060\"", `parley.toml:2:1: http.listen: others than this machine can reach :6060, so say whether they may make accounts: write registration = "open" in [accounts], or "closed" so that only "parley user add" makes accounts (or use the flag --registration)`},

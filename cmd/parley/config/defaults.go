@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"parley/protocol"
+)
 
 // Where a node is and listens if nothing else is said.
 const (
@@ -10,14 +14,11 @@ const (
 	DefaultAdmin  = "127.0.0.1:6061"
 )
 
-// PublicAPIKey is what the public Tinode clients send.
-const PublicAPIKey = "AQEAAAABAAD_rAp4DJh05a1HAwFT3A6K"
-
 // Default is a whole working configuration. Limits are those of node.Limits.
 func Default() Config {
 	return Config{
 		Node:  Node{Data: DefaultData},
-		HTTP:  HTTP{Listen: DefaultListen, APIKeys: []string{PublicAPIKey}},
+		HTTP:  HTTP{Listen: DefaultListen, APIKeys: []string{protocol.DefaultAPIKey}},
 		Admin: Admin{Listen: DefaultAdmin},
 		Accounts: Accounts{
 			TokenLifetime: Duration{14 * day},
