@@ -23,7 +23,8 @@ const (
 	fileIDBytes  = 18 // random; the id is what entitles to the file
 	fileIDChars  = fileIDBytes / 3 * 4
 	maxExt       = 8
-	collectBatch = 256 // files removed in one transaction
+	collectBatch = 256            // files removed in one transaction
+	uploadTime   = 24 * time.Hour // after which an upload has ended, well or not
 )
 
 // newAccountTopic is the topic that a client names when it uploads the picture of
@@ -32,7 +33,8 @@ const newAccountTopic = "newacc"
 
 // pending is the Size of a file whose bytes are not there: they are being uploaded
 // or removed. The record is made before the blob and deleted after it, so that a
-// crash leaves no blob without a record.
+// crash leaves no blob without a record. That of an upload bears the time when it
+// must have ended, so that it is not collected before.
 const pending = -1
 
 // Upload is a file on its way in.
@@ -54,11 +56,17 @@ func (n *Node) SaveFile(ctx context.Context, up Upload) (*store.File, error) {
 	if n.cfg.Blobs == nil {
 		return nil, protocol.NotOffered
 	}
-	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: pending, Created: time.Now()}
-	if err := n.store.Update(func(tx store.Tx) error { return tx.PutFile(f) }); err != nil {
+	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: pending, Created: time.Now().Add(uploadTime)}
+	err := n.store.Update(func(tx store.Tx) error {
+		if err := n.withinQuota(tx, f.User, 0); err != nil {
+			return err
+		}
+		return tx.PutFile(f)
+	})
+	if err != nil {
 		return nil, fileFault(err)
 	}
-	err := n.receive(ctx, f, &up)
+	err = n.receive(ctx, f, &up)
 	if err == nil {
 		err = n.keepFile(f)
 	}
@@ -113,8 +121,28 @@ func (n *Node) keepFile(f *store.File) error {
 		if _, err := tx.File(f.ID); err != nil {
 			return err // took so long that it was collected
 		}
+		if err := n.withinQuota(tx, f.User, f.Size); err != nil {
+			return err
+		}
 		return tx.PutFile(f)
 	})
+}
+
+// withinQuota refuses size more bytes of a user who would then have too many.
+func (n *Node) withinQuota(tx store.Tx, u protocol.UserID, size int64) error {
+	if n.cfg.FileQuota <= 0 || u == "" {
+		return nil
+	}
+	for f, err := range tx.FilesOf(u) {
+		if err != nil {
+			return err
+		}
+		size += max(f.Size, 0)
+	}
+	if size > n.cfg.FileQuota {
+		return &protocol.Error{Fault: protocol.Policy, What: "quota"}
+	}
+	return nil
 }
 
 // discardFile removes what is left of a broken upload. What fails here is
