@@ -29,6 +29,12 @@ type Config struct {
 	Build      string                // shown in {hi}
 	Limits     Limits
 	Calls      Calls
+	// Closed refuses new accounts over {acc}; operators can still add users.
+	Closed bool
+	// FileQuota bounds the bytes of files that one user may store; 0: no limit.
+	// UnusedFiles is the age at which files without a use are removed; 1 h.
+	FileQuota   int64
+	UnusedFiles time.Duration
 	// Restricted are the tag prefixes that users cannot set themselves, beside
 	// those of login schemes and validators.
 	Restricted []string

@@ -1,0 +1,492 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"parley/protocol"
+	"parley/store"
+)
+
+// get implements verbs: one answer for each part asked for.
+func (r *room) get(q *request, in *protocol.GetQuery) {
+	what := whats(in)
+	a := r.at(q)
+	if a == nil {
+		r.getDetached(q, in, what)
+		return
+	}
+	known := false
+	part := func(name string, answer func()) {
+		if what[name] {
+			known = true
+			answer()
+		}
+	}
+	part("desc", func() { r.getDesc(q, a.m, in.Desc) })
+	part("sub", func() { r.getSub(q, a, in.Sub) })
+	part("tags", func() { r.getTags(q, a) })
+	part("cred", func() { q.refuse(protocol.Unsupported) })
+	part("aux", func() { r.getAux(q) })
+	part("data", func() { r.getData(q, a, in.Data) })
+	part("del", func() { r.getDel(q, a, in.Del) })
+	if !known {
+		q.refuse(protocol.Malformed)
+	}
+}
+
+// getDetached answers what may be known of a room without attaching to it.
+func (r *room) getDetached(q *request, in *protocol.GetQuery, what map[string]bool) {
+	m := r.member(q.who.User)
+	known := false
+	if what["desc"] {
+		known = true
+		r.getCard(q, m, in.Desc)
+	}
+	if what["sub"] {
+		known = true
+		if m == nil {
+			q.refuse(protocol.NotFound)
+		} else {
+			q.meta(&protocol.Meta{Sub: []protocol.SubDesc{{Updated: protocol.Ptr(m.sub.Updated), User: string(m.sub.User),
+				Acs: protocol.NewAcs(m.sub.Want, m.sub.Given), Private: m.sub.Private}}})
+		}
+	}
+	for _, w := range []string{"tags", "aux", "data", "del"} {
+		if what[w] {
+			known = true
+			q.refuse(protocol.Denied)
+		}
+	}
+	if what["cred"] {
+		known = true
+		q.refuse(protocol.Unsupported)
+	}
+	if !known {
+		q.refuse(protocol.Malformed)
+	}
+}
+
+// getCard answers {get desc} of a session that is not attached: the public face, and
+// the access that the requester has or would have.
+func (r *room) getCard(q *request, m *member, opts *protocol.GetOpts) {
+	var c card
+	err := r.n.store.View(func(tx store.Tx) (err error) {
+		c, err = r.policy.card(tx, q.who.User)
+		return err
+	})
+	if err != nil {
+		q.refuse(err)
+		return
+	}
+	d := &protocol.Desc{Updated: protocol.Ptr(c.updated), Acs: &protocol.Acs{Mode: r.policy.offers(q.who).String()}}
+	if m != nil {
+		d.Acs = protocol.NewAcs(m.sub.Want, m.sub.Given)
+	}
+	if r.rec != nil {
+		d.Created = protocol.Ptr(r.rec.Created)
+		d.IsChan = r.rec.Channel
+		if r.t.id.Kind() == protocol.KindGroup {
+			d.SubCount = r.subCount()
+		}
+	} else {
+		d.Created = protocol.Ptr(c.created)
+	}
+	if modifiedSince(opts, c.updated) {
+		d.Public, d.Trusted = c.public, c.trusted
+	}
+	q.meta(&protocol.Meta{Desc: d})
+}
+
+// modifiedSince reports whether t is news to a client that has what was before opts.
+func modifiedSince(opts *protocol.GetOpts, t time.Time) bool {
+	return opts == nil || opts.IfModifiedSince == nil || t.Truncate(time.Millisecond).After(opts.IfModifiedSince.Time)
+}
+
+// getDesc answers {get desc} of an attached session.
+func (r *room) getDesc(q *request, m *member, opts *protocol.GetOpts) {
+	var c card
+	err := r.n.store.View(func(tx store.Tx) (err error) {
+		c, err = r.policy.card(tx, q.who.User)
+		return err
+	})
+	if err != nil {
+		q.refuse(err)
+		return
+	}
+	mode := m.mode()
+	group := r.t.id.Kind() == protocol.KindGroup
+	d := &protocol.Desc{
+		Created: protocol.Ptr(r.rec.Created),
+		Updated: protocol.Ptr(latest(r.rec.Updated, c.updated, m.sub.Updated)),
+		Touched: protocol.Ptr(latest(r.head.Touched, r.rec.Created)),
+		Acs:     protocol.NewAcs(m.sub.Want, m.sub.Given),
+		IsChan:  r.rec.Channel,
+		Online:  group,
+	}
+	if mode.Has(protocol.Read) {
+		d.Seq, d.Clear = r.head.Seq, r.cleared(m)
+	}
+	if !m.sub.Reader {
+		d.Read, d.Recv = m.marks.Read, m.marks.Recv
+		if mode.Has(protocol.Share) && r.t.id.Kind() != protocol.KindP2P {
+			d.Defacs = wireDefacs(r.rec.Defacs)
+		}
+	}
+	if group {
+		d.SubCount = r.subCount()
+	}
+	if modifiedSince(opts, d.Updated.Time) {
+		d.Private = m.sub.Private
+		if mode.Has(protocol.Read) {
+			d.Public, d.Trusted = c.public, c.trusted
+		}
+	}
+	q.meta(&protocol.Meta{Desc: d})
+}
+
+func wireDefacs(d store.Defacs) *protocol.Defacs {
+	return &protocol.Defacs{Auth: d.Auth.String(), Anon: d.Anon.String()}
+}
+
+func latest(ts ...time.Time) time.Time {
+	var l time.Time
+	for _, t := range ts {
+		if t.After(l) {
+			l = t
+		}
+	}
+	return l
+}
+
+// subCount is how many are subscribed and may come.
+func (r *room) subCount() int {
+	n := 0
+	for _, m := range r.members {
+		if m.live() && m.sub.Given.Has(protocol.Join) {
+			n++
+		}
+	}
+	return n
+}
+
+// getSub answers {get sub}: who is subscribed. A channel's reader sees oneself only.
+func (r *room) getSub(q *request, a *attachment, opts *protocol.GetOpts) {
+	var only protocol.UserID
+	if opts != nil && opts.User != "" {
+		u, err := protocol.ParseUserID(opts.User, r.n.name)
+		if err != nil {
+			q.refuse(protocol.Malformed)
+			return
+		}
+		only = u
+	}
+	var list []protocol.SubDesc
+	err := r.n.store.View(func(tx store.Tx) error {
+		list = nil
+		for _, m := range r.sortedMembers() {
+			own := m == a.m
+			if !m.live() || (only != "" && only != m.sub.User) || !own && (a.reader || m.sub.Reader) {
+				continue
+			}
+			d, err := r.subDesc(tx, m, own, opts)
+			if err != nil {
+				return err
+			}
+			list = append(list, d)
+			if opts != nil && opts.Limit > 0 && len(list) == opts.Limit {
+				break
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		q.refuse(err)
+	case len(list) == 0:
+		q.empty("sub")
+	default:
+		q.meta(&protocol.Meta{Sub: list})
+	}
+}
+
+// subDesc is one line of the list of subscribers. In a conversation of two, the
+// description has the other's face already.
+func (r *room) subDesc(tx store.Tx, m *member, own bool, opts *protocol.GetOpts) (protocol.SubDesc, error) {
+	d := protocol.SubDesc{
+		Updated: protocol.Ptr(m.sub.Updated),
+		Acs:     protocol.NewAcs(m.sub.Want, m.sub.Given),
+		User:    string(m.sub.User),
+		Read:    m.marks.Read,
+		Recv:    m.marks.Recv,
+	}
+	updated := m.sub.Updated
+	if r.t.id.Kind() == protocol.KindGroup {
+		d.Online = m.sessions > 0
+		u, err := tx.User(m.sub.User)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return d, err
+		}
+		if err == nil && u.State == store.StateOK && modifiedSince(opts, latest(u.Updated, m.sub.Updated)) {
+			d.Public, d.Trusted = u.Public, u.Trusted
+		}
+	}
+	if own && modifiedSince(opts, updated) {
+		d.Private = m.sub.Private
+	}
+	return d, nil
+}
+
+func (r *room) getTags(q *request, a *attachment) {
+	switch {
+	case r.t.id.Kind() != protocol.KindGroup:
+		q.refuse(protocol.Unsupported)
+	case !a.m.mode().Has(protocol.Owner):
+		q.refuse(protocol.Denied)
+	case len(r.rec.Tags) == 0:
+		q.empty("tags")
+	default:
+		q.meta(&protocol.Meta{Tags: r.rec.Tags})
+	}
+}
+
+func (r *room) getAux(q *request) {
+	var aux map[string]json.RawMessage
+	if len(r.rec.Aux) > 0 {
+		if err := json.Unmarshal(r.rec.Aux, &aux); err != nil {
+			q.refuse(err)
+			return
+		}
+	}
+	if len(aux) == 0 {
+		q.empty("aux")
+		return
+	}
+	q.meta(&protocol.Meta{Aux: aux})
+}
+
+// set implements verbs: one answer for each part.
+func (r *room) set(q *request, in *protocol.SetQuery) {
+	if in.Desc == nil && in.Sub == nil && in.Tags == nil && in.Cred == nil && in.Aux == nil {
+		q.refuse(protocol.Malformed)
+		return
+	}
+	a := r.at(q)
+	part := func(set bool, do func() error) {
+		if !set {
+			return
+		}
+		if err := do(); err != nil {
+			q.refuse(err)
+		}
+	}
+	part(in.Desc != nil, func() error { return r.setDesc(q, in.Desc) })
+	part(in.Sub != nil, func() error { return r.setSub(q, in.Sub) })
+	part(in.Tags != nil, func() error { return r.setTags(q, a, in.Tags) })
+	part(in.Cred != nil, func() error { return protocol.Unsupported })
+	part(in.Aux != nil, func() error { return r.setAux(q, a, in.Aux) })
+}
+
+// setDesc changes the member's private part and, for the owner, the topic.
+func (r *room) setDesc(q *request, in *protocol.SetDesc) error {
+	m := r.member(q.who.User)
+	if m == nil {
+		return protocol.NotFound
+	}
+	root := q.s.who.Level == store.LevelRoot
+	rec, changed, err := r.changedTopic(q, m, in, root)
+	if err != nil {
+		return err
+	}
+	private, privately, err := protocol.MergeJSON(m.sub.Private, in.Private)
+	if err != nil {
+		return protocol.Malformed
+	}
+	if !changed && !privately {
+		q.unchanged("not modified")
+		return nil
+	}
+	sub := m.sub
+	if privately {
+		sub.Private, sub.Updated = private, q.at
+	}
+	err = r.update(func(tx store.Tx) error {
+		if privately {
+			if err := tx.PutSub(&sub); err != nil {
+				return err
+			}
+		}
+		if !changed {
+			return nil
+		}
+		return r.putTopic(tx, q, rec)
+	})
+	if err != nil {
+		return err
+	}
+	m.sub = sub
+	q.ok(200, nil)
+	upd := func(u protocol.UserID, name string) {
+		r.n.broadcast(u, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: name, What: "upd"}}, q.s)
+	}
+	if changed {
+		r.rec = rec
+		for u, other := range r.members {
+			if other.live() && other.mode().Has(protocol.Join|protocol.Presence) {
+				upd(u, r.policy.name(u, other.sub.Reader))
+			}
+		}
+	} else {
+		upd(q.who.User, q.name)
+	}
+	return nil
+}
+
+// changedTopic is the topic's description after {set desc}; it must be attached to
+// and owned by the requester, but for trusted, which only root sets.
+func (r *room) changedTopic(q *request, m *member, in *protocol.SetDesc, root bool) (*store.Topic, bool, error) {
+	rec := *r.rec
+	owner := r.t.id.Kind() == protocol.KindGroup && m.mode().Has(protocol.Owner)
+	if (len(in.Public) > 0 || in.Defacs != nil) && !(owner && r.at(q) != nil) {
+		if r.t.id.Kind() == protocol.KindSelf {
+			return &rec, false, nil
+		}
+		return nil, false, protocol.Denied
+	}
+	var err error
+	var public, trusted bool
+	if rec.Public, public, err = protocol.MergeJSON(rec.Public, in.Public); err != nil {
+		return nil, false, protocol.Malformed
+	}
+	if root {
+		if rec.Trusted, trusted, err = protocol.MergeJSON(rec.Trusted, in.Trusted); err != nil {
+			return nil, false, protocol.Malformed
+		}
+	}
+	if rec.Defacs, err = changeDefacs(rec.Defacs, in.Defacs); err != nil {
+		return nil, false, err
+	}
+	changed := public || trusted || rec.Defacs != r.rec.Defacs
+	if changed {
+		rec.Updated = q.at
+	}
+	return &rec, changed, nil
+}
+
+// changeDefacs applies a change of default access; ownership is never given by default.
+func changeDefacs(d store.Defacs, in *protocol.Defacs) (store.Defacs, error) {
+	if in == nil {
+		return d, nil
+	}
+	auth, err := d.Auth.Change(in.Auth)
+	if err != nil {
+		return d, protocol.Malformed
+	}
+	anon, err := d.Anon.Change(in.Anon)
+	if err != nil {
+		return d, protocol.Malformed
+	}
+	return store.Defacs{Auth: auth &^ protocol.Owner, Anon: anon &^ protocol.Owner}, nil
+}
+
+func (r *room) putTopic(tx store.Tx, q *request, rec *store.Topic) error {
+	if err := tx.PutTopic(rec); err != nil {
+		return err
+	}
+	if len(q.files) > 0 {
+		if err := tx.SetLinks(store.RefTopic(rec.ID), q.files); err != nil {
+			return err
+		}
+	}
+	return r.log(tx, q, eventDesc, descEvent{Public: rec.Public, Trusted: rec.Trusted, Defacs: rec.Defacs})
+}
+
+// setTags replaces the tags by which a group is found.
+func (r *room) setTags(q *request, a *attachment, tags []string) error {
+	switch {
+	case r.t.id.Kind() != protocol.KindGroup:
+		return protocol.Unsupported
+	case a == nil:
+		return protocol.NotAttached
+	case !a.m.mode().Has(protocol.Owner):
+		return protocol.Denied
+	}
+	tags, err := r.n.accounts.groupTags(r.rec.Tags, tags)
+	if err != nil {
+		return err
+	}
+	added, removed := tagChange(r.rec.Tags, tags)
+	if added+removed == 0 {
+		q.unchanged("not modified")
+		return nil
+	}
+	rec := *r.rec
+	rec.Tags = tags
+	err = r.update(func(tx store.Tx) error {
+		if err := aliasFree(tx, tags, string(r.t.id)); err != nil {
+			return err
+		}
+		if err := tx.PutTopic(&rec); err != nil {
+			return err
+		}
+		return r.log(tx, q, eventTags, tagsEvent{tags})
+	})
+	if err != nil {
+		return err
+	}
+	r.rec = &rec
+	q.ok(200, tagParams(added, removed))
+	return nil
+}
+
+func tagParams(added, removed int) map[string]any {
+	p := map[string]any{}
+	if added > 0 {
+		p["added"] = added
+	}
+	if removed > 0 {
+		p["removed"] = removed
+	}
+	return p
+}
+
+// setAux changes what the room's managers keep for all, such as pins.
+func (r *room) setAux(q *request, a *attachment, in map[string]json.RawMessage) error {
+	switch {
+	case a == nil:
+		return protocol.NotAttached
+	case !a.m.mode().Has(protocol.Approve) && !a.m.mode().Has(protocol.Owner):
+		return protocol.Denied
+	}
+	change, err := json.Marshal(in)
+	if err != nil {
+		return protocol.Malformed
+	}
+	aux, changed, err := protocol.MergeJSON(r.rec.Aux, change)
+	switch {
+	case err != nil:
+		return protocol.Malformed
+	case !changed || bytes.Equal(aux, r.rec.Aux):
+		q.ok(200, nil)
+		return nil
+	}
+	rec := *r.rec
+	rec.Aux = aux
+	err = r.update(func(tx store.Tx) error {
+		if err := tx.PutTopic(&rec); err != nil {
+			return err
+		}
+		return r.log(tx, q, eventAux, auxEvent{aux})
+	})
+	if err != nil {
+		return err
+	}
+	r.rec = &rec
+	q.ok(200, nil)
+	r.fan(func(*attachment) bool { return true }, q.s, func(name string, _ bool) *protocol.Response {
+		return &protocol.Response{Pres: &protocol.Pres{Topic: name, What: "aux"}}
+	})
+	return nil
+}

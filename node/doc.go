@@ -1,2 +1,0 @@
-// Package node is a node: sessions, topics, accounts.
-package node

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"encoding/json"
+
+	"parley/protocol"
+	"parley/store"
+)
+
+// The events of a group's log, by which followers on other nodes keep up
+// (spec/link.md). Append only.
+const (
+	eventMessage uint8 = iota + 1 // Seq only
+	eventDelete
+	eventSub
+	eventOwner
+	eventDesc
+	eventTags
+	eventAux
+	eventEnd
+)
+
+type subEvent struct {
+	User        protocol.UserID
+	Want, Given protocol.Mode `json:",omitempty"`
+	Ended       bool          `json:",omitempty"`
+}
+
+type deleteEvent struct {
+	ID     int
+	Ranges protocol.Ranges
+}
+
+type ownerEvent struct{ From, To protocol.UserID }
+
+type descEvent struct {
+	Public, Trusted json.RawMessage `json:",omitempty"`
+	Defacs          store.Defacs
+}
+
+type tagsEvent struct{ Tags []string }
+
+type auxEvent struct{ Aux json.RawMessage }
+
+// log appends an event of a group in the transaction of its effect; other topics
+// have no log.
+func (r *room) log(tx store.Tx, q *request, kind uint8, body any) error {
+	if r.t.id.Kind() != protocol.KindGroup {
+		return nil
+	}
+	e := &store.Event{TS: q.at, Kind: kind, By: q.who.User}
+	if body != nil {
+		var err error
+		if e.Body, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	return tx.AppendEvent(r.t.id, e)
+}
+
+// logMessage appends the event of a message, which bears its seq only.
+func (r *room) logMessage(tx store.Tx, m *store.Message) error {
+	if r.t.id.Kind() != protocol.KindGroup {
+		return nil
+	}
+	return tx.AppendEvent(r.t.id, &store.Event{TS: m.TS, Kind: eventMessage, By: m.From, Seq: m.Seq})
+}

@@ -1,0 +1,58 @@
+package node
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics are what an operator watches; README and spec name them.
+type metrics struct {
+	sessions  *prometheus.GaugeVec
+	requests  *prometheus.CounterVec
+	answers   *prometheus.CounterVec
+	latency   *prometheus.HistogramVec
+	published prometheus.Counter
+	delivered prometheus.Counter
+	refused   prometheus.Counter
+	throttled prometheus.Counter
+	malformed prometheus.Counter
+	slow      prometheus.Counter
+	queueFull prometheus.Counter
+	panics    prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	f := promauto.With(reg)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "parley_" + name, Help: help})
+	}
+	m := &metrics{
+		sessions:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "parley_sessions", Help: "Open client sessions."}, []string{"proto"}),
+		requests:  f.NewCounterVec(prometheus.CounterOpts{Name: "parley_requests_total", Help: "Requests of clients."}, []string{"verb"}),
+		answers:   f.NewCounterVec(prometheus.CounterOpts{Name: "parley_answers_total", Help: "Answers to clients by class of code."}, []string{"code"}),
+		published: counter("messages_published_total", "Messages stored and acknowledged."),
+		delivered: counter("messages_delivered_total", "Copies of messages queued for sessions."),
+		refused:   counter("sessions_refused_total", "Connections refused because of a limit."),
+		throttled: counter("requests_throttled_total", "Requests refused because of a session's rate."),
+		malformed: counter("requests_malformed_total", "Packets that could not be parsed."),
+		slow:      counter("sessions_slow_total", "Sessions closed because they did not read."),
+		panics:    counter("panics_total", "Faults of the node that ended one topic or request; please report them."),
+		queueFull: counter("topic_queue_full_total", "Requests refused because a topic's queue was full."),
+		latency: f.NewHistogramVec(prometheus.HistogramOpts{Name: "parley_request_seconds", Help: "From reading a request to its answer.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 3, 11)}, []string{"verb"}),
+	}
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "parley_topics_live", Help: "Topics in memory."}, func() float64 {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return float64(len(n.topics))
+	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "parley_users_online", Help: "Users with a session."}, func() float64 {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return float64(len(n.users))
+	})
+	return m
+}

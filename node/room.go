@@ -1,0 +1,494 @@
+package node
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"parley/protocol"
+	"parley/store"
+)
+
+// A room is a topic that keeps messages: the common part of conversations of two,
+// groups, notes to oneself and sys. What differs is its policy.
+type room struct {
+	t      *topic
+	n      *Node
+	policy policy
+
+	rec      *store.Topic // nil before the topic is created
+	head     store.Head
+	hardDel  int // last deletion that holds for all
+	members  map[protocol.UserID]*member
+	attached map[*session]*attachment
+	call     *call
+	slow     *slowPub
+}
+
+// member is one who is or was subscribed.
+type member struct {
+	sub      store.Sub
+	marks    store.Marks
+	sessions int // attached
+}
+
+func (m *member) mode() protocol.Mode { return m.sub.Mode() }
+
+// live reports whether m is subscribed now.
+func (m *member) live() bool { return m != nil && m.sub.Live() }
+
+// attachment is a session in a room.
+type attachment struct {
+	m      *member
+	reader bool                  // of a channel: sees no authors
+	recent [recentPubs]recentPub // answers to repeated {pub}
+	next   int
+}
+
+// policy is what differs between rooms.
+type policy interface {
+	// admit makes the subscription of a user who has none. It may create the topic.
+	admit(q *request, in *protocol.Sub) error
+	// name is what a member calls the room.
+	name(u protocol.UserID, reader bool) string
+	// card is how the room presents itself to u.
+	card(tx store.Tx, u protocol.UserID) (card, error)
+	// grant checks and limits modes before they are stored.
+	grant(q *request, target *member, want, given protocol.Mode) (protocol.Mode, protocol.Mode, error)
+	// invite subscribes another user; an empty mode is the default.
+	invite(q *request, by *member, u protocol.UserID, mode string) error
+	// transfer makes m, to whom ownership was given, the owner.
+	transfer(q *request, m *member, want protocol.Mode) error
+	// offers is the access that one who is not subscribed would have.
+	offers(who Identity) protocol.Mode
+	// wants is the mode of a member who comes back without saying which.
+	wants(m *member) protocol.Mode
+}
+
+// card is the public face of a room or user.
+type card struct {
+	public, trusted  []byte
+	created, updated time.Time
+}
+
+func newRoom(t *topic) *room {
+	return &room{t: t, n: t.n, members: map[protocol.UserID]*member{}, attached: map[*session]*attachment{}}
+}
+
+// load reads the topic; a topic that is not there yet is no error here.
+func (r *room) load(tx store.Tx) error {
+	rec, err := tx.Topic(r.t.id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if r.head, err = tx.Head(r.t.id); err != nil {
+		return err
+	}
+	for s, err := range tx.SubsTo(r.t.id) {
+		if err != nil {
+			return err
+		}
+		m := &member{sub: *s}
+		if m.marks, err = tx.Marks(r.t.id, s.User); err != nil {
+			return err
+		}
+		r.members[s.User] = m
+	}
+	for d, err := range tx.Deletions(r.t.id, "", 1, r.head.Del+1) {
+		if err != nil {
+			return err
+		}
+		r.hardDel = d.ID
+	}
+	r.rec = rec
+	return nil
+}
+
+// idle implements kind.
+func (r *room) idle() bool { return len(r.attached) == 0 && r.call == nil }
+
+// gone implements kind.
+func (r *room) gone(s *session) { r.detach(s) }
+
+// member returns the live subscription of a user, nil if there is none.
+func (r *room) member(u protocol.UserID) *member {
+	if m := r.members[u]; m.live() {
+		return m
+	}
+	return nil
+}
+
+// at returns how the request's session is attached, nil if it is not. Answers to a
+// reader of a channel bear the name that readers use, whichever the request bore.
+func (r *room) at(q *request) *attachment {
+	a := r.attached[q.s]
+	if a != nil {
+		q.name = r.policy.name(q.who.User, a.reader)
+	}
+	return a
+}
+
+// sub implements verbs: subscribe if need be, attach, then {set} and {get}.
+func (r *room) sub(q *request, in *protocol.Sub) {
+	if r.at(q) != nil {
+		q.unchanged("already subscribed")
+		if in.Get != nil {
+			r.get(q, in.Get)
+		}
+		return
+	}
+	m, fresh, err := r.enter(q, in)
+	if err != nil {
+		q.refuse(err)
+		return
+	}
+	r.attach(q, m)
+	q.name = r.policy.name(q.who.User, m.sub.Reader)
+	q.ok(200, q.params)
+	r.announce(q, m, fresh)
+	if in.Get != nil {
+		r.get(q, in.Get)
+	}
+}
+
+// enter gives the requester's subscription, new or old, if it may be used.
+func (r *room) enter(q *request, in *protocol.Sub) (m *member, fresh bool, err error) {
+	m = r.member(q.who.User)
+	switch {
+	case m == nil:
+		if err := r.policy.admit(q, in); err != nil {
+			return nil, false, err
+		}
+		m, fresh = r.members[q.who.User], true
+	case q.tmpname != "": // just created
+		fresh = true
+	default:
+		old := m.sub.Want
+		if err := r.rejoin(q, m, in); err != nil {
+			return nil, false, err
+		}
+		if !m.mode().Has(protocol.Join) {
+			return nil, false, protocol.Denied
+		}
+		if m.sub.Want == old {
+			return m, false, nil
+		}
+	}
+	q.params = map[string]any{"acs": protocol.NewAcs(m.sub.Want, m.sub.Given)}
+	if q.tmpname != "" {
+		q.params["tmpname"] = q.tmpname
+	}
+	return m, fresh, nil
+}
+
+// rejoin lets a member change the own mode while attaching; one who gave up Join
+// takes it back by coming.
+func (r *room) rejoin(q *request, m *member, in *protocol.Sub) error {
+	if !m.sub.Given.Has(protocol.Join) {
+		return protocol.Denied
+	}
+	want, err := askedMode(in, m.sub.Want)
+	if err != nil {
+		return err
+	}
+	if !want.Has(protocol.Join) {
+		want = r.policy.wants(m) | protocol.Join
+	}
+	want, given, err := r.policy.grant(q, m, want, m.sub.Given)
+	if err != nil || want == m.sub.Want {
+		return err
+	}
+	if want.Has(protocol.Owner) && !m.sub.Want.Has(protocol.Owner) {
+		want &^= protocol.Owner // ownership is taken by {set} only
+	}
+	return r.changeMode(q, m, want, given)
+}
+
+// askedMode is the mode that {sub} asks for.
+func askedMode(in *protocol.Sub, old protocol.Mode) (protocol.Mode, error) {
+	if in.Set == nil || in.Set.Sub == nil {
+		return old, nil
+	}
+	if in.Set.Sub.User != "" {
+		return 0, protocol.Malformed
+	}
+	want, err := old.Change(in.Set.Sub.Mode)
+	if err != nil {
+		return 0, protocol.Malformed
+	}
+	return want, nil
+}
+
+// privateOf is the private part that {sub} brings along, nil if none.
+func privateOf(in *protocol.Sub) []byte {
+	if in.Set == nil || in.Set.Desc == nil {
+		return nil
+	}
+	p, _, err := protocol.MergeJSON(nil, in.Set.Desc.Private)
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// attach puts the session in the room.
+func (r *room) attach(q *request, m *member) {
+	if !q.s.attach(r.t) {
+		return
+	}
+	r.attached[q.s] = &attachment{m: m, reader: m.sub.Reader}
+	m.sessions++
+	r.t.setOnline(true)
+}
+
+// detach takes it out, and tells the others when it was the last of its user.
+func (r *room) detach(s *session) {
+	a := r.attached[s]
+	if a == nil {
+		return
+	}
+	delete(r.attached, s)
+	s.detach(r.t)
+	a.m.sessions--
+	r.t.setOnline(len(r.attached) > 0)
+	r.callLeft(s)
+	if a.m.sessions > 0 || a.reader || r.t.id.Kind() != protocol.KindGroup {
+		return
+	}
+	r.presIn(protocol.Pres{Src: string(a.m.sub.User), What: "off"}, func(b *attachment) bool {
+		return !b.reader && b.m.mode().Has(protocol.Presence)
+	})
+	if len(r.attached) == 0 {
+		r.presOff()
+	}
+}
+
+// presOff tells members that nobody is in the group any more.
+func (r *room) presOff() {
+	for u, m := range r.members {
+		if m.live() && !m.sub.Reader && m.mode().Has(protocol.Presence|protocol.Join) {
+			r.presMe(u, protocol.Pres{What: "off"})
+		}
+	}
+}
+
+// leave implements verbs.
+func (r *room) leave(q *request, in *protocol.Leave) {
+	a := r.at(q)
+	switch {
+	case a == nil && in.Unsub:
+		q.refuse(protocol.NotAttached)
+	case a == nil:
+		q.unchanged("not joined")
+	case !in.Unsub:
+		r.detach(q.s)
+		q.ok(200, nil)
+	default:
+		if err := r.unsubscribe(q, a.m); err != nil {
+			q.refuse(err)
+			return
+		}
+	}
+}
+
+// unsubscribe ends the requester's subscription, in all sessions.
+func (r *room) unsubscribe(q *request, m *member) error {
+	if m.mode().Has(protocol.Owner) {
+		return protocol.Denied
+	}
+	return r.expel(q, m)
+}
+
+// expel ends a subscription and tells everybody whom it concerns.
+func (r *room) expel(q *request, m *member) error {
+	if err := r.endSub(q, m); err != nil {
+		return err
+	}
+	present := m.sessions > 0
+	r.evict(q, m, true)
+	q.ok(200, nil)
+	if m.sub.Reader {
+		return nil
+	}
+	r.presAcs(q, m, &protocol.Acs{Want: "N", Given: "N"})
+	if r.t.id.Kind() == protocol.KindP2P {
+		if r.n.userOnline(m.sub.User) {
+			r.presMeAll(r.t.id.Peer(m.sub.User), protocol.Pres{What: "off"})
+		}
+	} else if present {
+		r.presIn(protocol.Pres{Src: string(m.sub.User), What: "off"}, func(a *attachment) bool {
+			return !a.reader && a.m.mode().Has(protocol.Presence)
+		})
+	}
+	return nil
+}
+
+// endSub stores that a subscription has ended.
+func (r *room) endSub(q *request, m *member) error {
+	ended := m.sub
+	ended.Ended, ended.Updated = q.at, q.at
+	err := r.update(func(tx store.Tx) error {
+		if err := tx.PutSub(&ended); err != nil {
+			return err
+		}
+		return r.log(tx, q, eventSub, subEvent{User: ended.User, Ended: true})
+	})
+	if err == nil {
+		m.sub = ended
+	}
+	return err
+}
+
+// evict takes all sessions of m out of the room: those that did not ask for it are
+// told. unsub says that the subscription has ended.
+func (r *room) evict(q *request, m *member, unsub bool) {
+	for s, a := range r.attached {
+		if a.m != m {
+			continue
+		}
+		delete(r.attached, s)
+		s.detach(r.t)
+		r.callLeft(s)
+		if q == nil || s != q.s {
+			s.reply(&protocol.Ctrl{Topic: r.policy.name(m.sub.User, a.reader), Code: 205, Text: okText(205),
+				Params: map[string]any{"unsub": unsub}})
+		}
+	}
+	m.sessions = 0
+	r.t.setOnline(len(r.attached) > 0)
+	if unsub {
+		var acting *session
+		if q != nil && q.who.User == m.sub.User {
+			acting = q.s
+		}
+		r.n.broadcast(m.sub.User, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me",
+			Src: r.policy.name(m.sub.User, m.sub.Reader), What: "gone"}}, acting)
+	}
+}
+
+// del implements verbs.
+func (r *room) del(q *request, in *protocol.Del) {
+	switch in.What {
+	case "", "msg":
+		r.delMessages(q, in)
+	case "topic":
+		r.delTopic(q, in)
+	case "sub":
+		r.delSub(q, in)
+	case "cred":
+		q.refuse(protocol.Unsupported)
+	default:
+		q.refuse(protocol.Malformed)
+	}
+}
+
+// delTopic of one who does not own the topic only unsubscribes.
+func (r *room) delTopic(q *request, in *protocol.Del) {
+	m := r.member(q.who.User)
+	switch {
+	case m == nil:
+		q.unchanged("no action")
+	case m.mode().Has(protocol.Owner):
+		r.destroy(q)
+	default:
+		if err := r.unsubscribe(q, m); err != nil {
+			q.refuse(err)
+		}
+	}
+}
+
+// destroy deletes the topic for everybody.
+func (r *room) destroy(q *request) {
+	err := r.update(func(tx store.Tx) error {
+		if err := r.log(tx, q, eventEnd, nil); err != nil {
+			return err
+		}
+		return tx.DeleteTopic(r.t.id)
+	})
+	if err != nil {
+		q.refuse(err)
+		return
+	}
+	q.ok(200, nil)
+	r.end()
+}
+
+// end empties a room whose topic is no more.
+func (r *room) end() {
+	for s, a := range r.attached {
+		s.detach(r.t)
+		r.callLeft(s)
+		delete(r.attached, s)
+		a.m.sessions = 0
+	}
+	for u, m := range r.members {
+		if m.live() {
+			r.presMe(u, protocol.Pres{What: "gone"})
+		}
+	}
+	r.t.setOnline(false)
+	r.t.giveUp(protocol.NotFound)
+}
+
+// update runs one store transaction; every change of a room is one.
+func (r *room) update(fn func(tx store.Tx) error) error { return r.n.store.Update(fn) }
+
+// presMe tells a user on me, in sessions that are not in the room.
+func (r *room) presMe(u protocol.UserID, p protocol.Pres) {
+	if p.Src == "" {
+		m := r.members[u]
+		p.Src = r.policy.name(u, m != nil && m.sub.Reader)
+	}
+	r.n.presOnMe(u, r.t.id, p)
+}
+
+// presIn tells those sessions in the room that pass.
+func (r *room) presIn(p protocol.Pres, pass func(*attachment) bool) {
+	r.fan(pass, nil, func(name string, _ bool) *protocol.Response {
+		p.Topic = name
+		return &protocol.Response{Pres: &p}
+	})
+}
+
+// fan sends the sessions in the room that pass, but one, what make makes: once for
+// each name that the room goes by.
+func (r *room) fan(pass func(*attachment) bool, except *session, make func(name string, reader bool) *protocol.Response) int {
+	packets := map[string][]byte{}
+	sent := 0
+	for s, a := range r.attached {
+		if s == except || !pass(a) {
+			continue
+		}
+		name := r.policy.name(a.m.sub.User, a.reader)
+		p := packets[name]
+		if p == nil {
+			p = make(name, a.reader).Encode()
+			packets[name] = p
+		}
+		s.queue(p)
+		sent++
+	}
+	return sent
+}
+
+// sortedMembers gives the members in a stable order: oldest subscription first.
+func (r *room) sortedMembers() []*member {
+	return slices.SortedFunc(maps.Values(r.members), func(a, b *member) int {
+		if c := a.sub.Created.Compare(b.sub.Created); c != 0 {
+			return c
+		}
+		if a.sub.User < b.sub.User {
+			return -1
+		}
+		return 1
+	})
+}
+
+// newSub is a subscription as of now.
+func newSub(t protocol.TopicID, u protocol.UserID, want, given protocol.Mode, now time.Time) store.Sub {
+	return store.Sub{Topic: t, User: u, Want: want, Given: given, Created: now, Updated: now}
+}

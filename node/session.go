@@ -1,0 +1,263 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"parley/protocol"
+)
+
+// A session is one client's connection. Its reader is the goroutine that called
+// Serve; a writer runs while packets wait.
+type session struct {
+	n      *Node
+	conn   Conn
+	origin Origin
+	rate   *rate.Limiter
+	over   int // requests in a row over the rate
+
+	// Set by the reader: greeted and version by {hi}, who by login. Topics read who
+	// only after the reader has sent them something, which is after login.
+	version string
+	greeted bool
+	who     Identity
+
+	profile atomic.Pointer[profile]
+
+	mu      sync.Mutex // guards the rest
+	out     [][]byte
+	waiting int // bytes in out
+	writing bool
+	closed  bool
+	topics  map[protocol.TopicID]*topic // attached to
+}
+
+// profile is what {hi} says of the client; replaced, never changed.
+type profile struct {
+	ua, lang, device, platform string
+	background                 bool
+}
+
+// Errors with which Serve ends before it has begun.
+var (
+	ErrStopping = errors.New("node: shutting down")
+	ErrCrowded  = errors.New("node: too many sessions")
+)
+
+// Admit counts a connection from addr before it is accepted, so that a refusal
+// can still be HTTP 429, which clients respect. Every nil needs one Dismiss.
+func (n *Node) Admit(addr netip.Addr) error {
+	if !n.gate.admit(addr) {
+		n.metrics.refused.Inc()
+		return ErrCrowded
+	}
+	return nil
+}
+
+// Dismiss undoes Admit.
+func (n *Node) Dismiss(addr netip.Addr) { n.gate.dismiss(addr) }
+
+// Serve speaks to one client until it leaves, ctx ends or the node stops.
+func (n *Node) Serve(ctx context.Context, c Conn, o Origin) error {
+	s := &session{n: n, conn: c, origin: o, rate: rate.NewLimiter(rate.Limit(n.cfg.Limits.SessionRate), n.cfg.Limits.SessionBurst)}
+	s.profile.Store(&profile{})
+	if !n.enter() {
+		c.Close(CloseShutdown)
+		return ErrStopping
+	}
+	defer n.wg.Done()
+	n.mu.Lock()
+	n.sessions[s] = struct{}{}
+	n.mu.Unlock()
+	n.metrics.sessions.WithLabelValues(o.Proto).Inc()
+	stop := context.AfterFunc(ctx, func() { s.close(CloseShutdown) })
+	err := s.read()
+	stop()
+	s.end()
+	n.metrics.sessions.WithLabelValues(o.Proto).Dec()
+	return err
+}
+
+// read is the session's reader: one packet at a time, in order.
+func (s *session) read() error {
+	for {
+		packet, err := s.conn.Read()
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if !s.rate.AllowN(now, 1) {
+			s.throttled(packet)
+			continue
+		}
+		s.over = 0
+		switch {
+		case len(packet) > s.n.cfg.Limits.MaxMessage:
+			s.reply(&protocol.Ctrl{Code: protocol.TooLarge.Code(), Text: protocol.TooLarge.Text()})
+		case len(packet) == 1 && packet[0] == '1': // network probe
+			s.queue([]byte("0"))
+		default:
+			s.guard(func() { s.dispatch(packet, now) })
+		}
+	}
+}
+
+// guard keeps a fault in one request from ending the node.
+func (s *session) guard(fn func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.n.metrics.panics.Inc()
+			s.n.log.Error("request failed", "panic", p, "stack", string(debug.Stack()))
+			s.close(CloseNormal)
+		}
+	}()
+	fn()
+}
+
+// throttled answers what comes over the session's rate, without doing it; a session
+// that goes on regardless is closed.
+func (s *session) throttled(packet []byte) {
+	s.n.metrics.throttled.Inc()
+	if s.over++; s.over > s.n.cfg.Limits.SessionBurst {
+		s.close(CloseFlood)
+		return
+	}
+	ctrl := &protocol.Ctrl{Code: protocol.TooMany.Code(), Text: protocol.TooMany.Text(),
+		Params: map[string]any{"retry": 1}}
+	if r, err := protocol.Decode(packet); err == nil {
+		ctrl.ID, ctrl.Topic = requestID(r)
+	}
+	s.reply(ctrl)
+}
+
+// reply sends an answer, stamped now.
+func (s *session) reply(c *protocol.Ctrl) {
+	c.TS = protocol.At(time.Now())
+	s.n.metrics.answers.WithLabelValues(codeLabel(c.Code)).Inc()
+	s.queue((&protocol.Response{Ctrl: c}).Encode())
+}
+
+// send sends a response.
+func (s *session) send(r *protocol.Response) { s.queue(r.Encode()) }
+
+// queue never blocks: a client that does not read what it is sent is closed.
+func (s *session) queue(packet []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.out = append(s.out, packet)
+	s.waiting += len(packet)
+	if s.waiting > s.n.cfg.Limits.SendQueue {
+		s.n.metrics.slow.Inc()
+		s.closeLocked(CloseSlow)
+		return
+	}
+	if !s.writing {
+		s.writing = true
+		s.n.start(s.write)
+	}
+}
+
+// write is the session's writer: it sends what waits and ends.
+func (s *session) write() {
+	for {
+		s.mu.Lock()
+		batch := s.out
+		s.out = nil
+		if len(batch) == 0 || s.closed {
+			s.writing = false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		size := 0
+		for _, p := range batch {
+			size += len(p)
+		}
+		err := s.conn.Write(batch)
+		s.mu.Lock()
+		s.waiting -= size
+		if err != nil {
+			s.closeLocked(CloseSlow)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// close ends the connection; the reader then cleans up.
+func (s *session) close(reason CloseReason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeLocked(reason)
+}
+
+func (s *session) closeLocked(reason CloseReason) {
+	if !s.closed {
+		s.closed = true
+		s.n.start(func() { s.conn.Close(reason) }) // may block on the network
+	}
+}
+
+// end tells every topic that the session is gone.
+func (s *session) end() {
+	s.mu.Lock()
+	s.closed = true
+	attached := s.topics
+	s.topics = nil
+	s.mu.Unlock()
+	for _, t := range attached {
+		t.push(goneEvent{s}, 0)
+	}
+	s.n.mu.Lock()
+	delete(s.n.sessions, s)
+	s.n.mu.Unlock()
+	if s.who.User != "" {
+		s.n.logout(s)
+	}
+}
+
+// attach notes that the session is attached to t; false if the session has ended,
+// in which case t must not keep it.
+func (s *session) attach(t *topic) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if s.topics == nil {
+		s.topics = make(map[protocol.TopicID]*topic, 2)
+	}
+	s.topics[t.id] = t
+	return true
+}
+
+func (s *session) detach(t *topic) {
+	s.mu.Lock()
+	delete(s.topics, t.id)
+	s.mu.Unlock()
+}
+
+// attachedTo reports whether the session gets what happens in a topic directly.
+func (s *session) attachedTo(id protocol.TopicID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.topics[id] != nil
+}
+
+// signIn makes the session that of a user, once.
+func (s *session) signIn(who Identity) {
+	s.who = who
+	s.n.login(s)
+}
+
+func codeLabel(code int) string { return strconv.Itoa(code/100) + "xx" }
