@@ -35,7 +35,7 @@ var doors = map[string][]string{
 	"golang.org/x/crypto/argon2":          {"node/auth"},
 	"golang.org/x/crypto/acme":            {"node/httpd"},
 	"github.com/nyaruka/phonenumbers":     {"node/auth"},
-	"github.com/prometheus/client_golang": {"node", "node/httpd"},
+	"github.com/prometheus/client_golang": {"node", "node/httpd", "cmd/parley"},
 	"golang.org/x/net/idna":               {"node/auth"},
 	"golang.org/x/text/secure/precis":     {"node"},
 	"golang.org/x/text/unicode/norm":      {"node"},
