@@ -16,11 +16,11 @@ import (
 func (s *Server) operators() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{Registry: s.cfg.Registry}))
-	mux.HandleFunc("GET /debug/pprof/", s.profile(pprof.Index))
-	mux.HandleFunc("GET /debug/pprof/cmdline", s.profile(pprof.Cmdline))
-	mux.HandleFunc("GET /debug/pprof/profile", s.profile(pprof.Profile))
+	mux.HandleFunc("/debug/pprof/", s.profile(pprof.Index))
+	mux.HandleFunc("/debug/pprof/cmdline", s.profile(pprof.Cmdline))
+	mux.HandleFunc("/debug/pprof/profile", s.profile(pprof.Profile))
 	mux.HandleFunc("/debug/pprof/symbol", s.profile(pprof.Symbol))
-	mux.HandleFunc("GET /debug/pprof/trace", s.profile(pprof.Trace))
+	mux.HandleFunc("/debug/pprof/trace", s.profile(pprof.Trace))
 	mux.Handle("/v0/channels", s.channels(true))
 	mux.HandleFunc("/healthz", s.health)
 	if s.cfg.AdminHandler != nil {
