@@ -31,11 +31,11 @@ const (
 // an account that it is about to create, for which nobody can be logged in.
 const newAccountTopic = "newacc"
 
-// pending is the Size of a file whose bytes are not there: they are being uploaded
+// bytesAbsent is the Size of a file whose bytes are not there: they are being uploaded
 // or removed. The record is made before the blob and deleted after it, so that a
 // crash leaves no blob without a record. That of an upload bears the time when it
 // must have ended, so that it is not collected before.
-const pending = -1
+const bytesAbsent = -1
 
 // Upload is a file on its way in.
 type Upload struct {
@@ -56,7 +56,7 @@ func (n *Node) SaveFile(ctx context.Context, up Upload) (*store.File, error) {
 	if n.cfg.Blobs == nil {
 		return nil, protocol.NotOffered
 	}
-	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: pending, Created: time.Now().Add(uploadTime)}
+	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: bytesAbsent, Created: time.Now().Add(uploadTime)}
 	err := n.store.Update(func(tx store.Tx) error {
 		if err := n.withinQuota(tx, f.User, 0); err != nil {
 			return err
@@ -239,7 +239,7 @@ func (n *Node) removeFiles(ids []string) error {
 			if err != nil {
 				return err
 			}
-			f.Size = pending
+			f.Size = bytesAbsent
 			if err := tx.PutFile(f); err != nil {
 				return err
 			}
