@@ -1,0 +1,315 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"parley/protocol"
+	"parley/store"
+)
+
+// A proof finds, within the transaction that makes the change, whose account a
+// request may change; nil if the proof is not good, which is to be committed.
+type proof func(store.Tx) (*store.User, error)
+
+// secret is a new login and password, hashed. Both are empty if neither changes;
+// an empty name keeps the login.
+type secret struct {
+	name string
+	hash []byte
+}
+
+// change answers {acc} for an account that exists: a new login or password, a new
+// state, new tags, or responses to codes.
+func (a *accounts) change(ctx context.Context, c caller, in *protocol.Acc) (reply, error) {
+	if in.Scheme == "" && in.Status == "" && in.Tags == nil && in.Cred == nil {
+		return reply{}, protocol.Malformed
+	}
+	who, keys, err := a.proof(c, in)
+	if err != nil {
+		return reply{}, err
+	}
+	if in.Status != "" {
+		return a.setStatus(c, in)
+	}
+	if in.Scheme == "" && in.Tags == nil {
+		if c.User == "" {
+			return reply{}, protocol.Unauthorized
+		}
+		return reply{code: 200, changed: c.User}, a.respond(c, in.Cred)
+	}
+	end, ok := a.failures.begin(time.Now(), keys...)
+	if !ok {
+		return reply{}, protocol.TooMany
+	}
+	failed := false
+	defer func() { end(failed) }()
+	new, err := a.newSecret(ctx, in)
+	if err != nil {
+		return reply{}, err
+	}
+	var u *store.User
+	err = a.store.Update(func(tx store.Tx) (err error) {
+		if u, err = who(tx); err != nil || u == nil {
+			return err
+		}
+		return a.apply(tx, u, new, in.Tags)
+	})
+	switch {
+	case err != nil:
+		return reply{}, err
+	case u == nil:
+		failed = true
+		return reply{}, protocol.BadLogin
+	}
+	return a.changed(c, u, in.Scheme != ""), nil
+}
+
+// changed answers a change. Who has changed the own secret gets a token, since all
+// earlier ones are void.
+func (a *accounts) changed(c caller, u *store.User, bySecret bool) reply {
+	r := reply{code: 200, changed: u.ID}
+	if bySecret {
+		r.evict = u.ID
+	}
+	if bySecret && u.ID == c.User {
+		r.params = map[string]any{}
+		a.addToken(r.params, u, ForLogin, time.Now())
+	}
+	return r
+}
+
+// proof decides by what right an account is changed: that of the session, of a
+// token, or of a code. keys are where wrong ones are counted.
+func (a *accounts) proof(c caller, in *protocol.Acc) (who proof, keys []string, err error) {
+	target := c.User
+	if in.User != "" {
+		if target, err = protocol.ParseUserID(in.User, a.home); err != nil {
+			return nil, nil, protocol.Malformed
+		}
+	}
+	var token []byte
+	switch {
+	case c.User != "" && target != c.User && c.Level != store.LevelRoot:
+		return nil, nil, protocol.Denied
+	case c.User != "":
+		return func(tx store.Tx) (*store.User, error) { return userOf(tx, target) }, nil, nil
+	case len(in.Token) > 0:
+		token = in.Token
+	case in.TmpScheme == schemeToken:
+		token = in.TmpSecret
+	case in.TmpScheme == schemeCode:
+		code, to, err := a.codeSecret(in.TmpSecret)
+		who = func(tx store.Tx) (*store.User, error) { return a.codeUser(tx, code, to) }
+		return entering(who, target), []string{addressKey(c.origin), "code " + to.tag()}, err
+	case in.TmpScheme != "":
+		return nil, nil, protocol.BadLogin
+	default:
+		return nil, nil, protocol.Unauthorized
+	}
+	t, err := a.readToken(token, ForLogin, ForReset)
+	return entering(func(tx store.Tx) (*store.User, error) { return tokenUser(tx, t) }, target), nil, err
+}
+
+// entering checks that who has proven to be a user may enter, is not root, who has
+// to log in first, and is the one meant, if one was named.
+func entering(who proof, target protocol.UserID) proof {
+	return func(tx store.Tx) (*store.User, error) {
+		u, err := who(tx)
+		if err != nil || u == nil {
+			return nil, err
+		}
+		if target != "" && target != u.ID || u.Level == store.LevelRoot {
+			return nil, protocol.Denied
+		}
+		return u, mayEnter(u)
+	}
+}
+
+func userOf(tx store.Tx, id protocol.UserID) (*store.User, error) {
+	u, err := tx.User(id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && u.State == store.StateDeleted {
+		return nil, protocol.NotFound
+	}
+	return u, err
+}
+
+// newSecret checks and hashes the secret in a request.
+func (a *accounts) newSecret(ctx context.Context, in *protocol.Acc) (secret, error) {
+	switch {
+	case in.Scheme == "":
+		return secret{}, nil
+	case in.Scheme != schemeBasic:
+		return secret{}, protocol.Malformed
+	case string(in.Secret) == protocol.Clear: // this scheme cannot be deleted
+		return secret{}, &protocol.Error{Fault: protocol.Denied, What: "auth"}
+	}
+	name, password, err := splitSecret(in.Secret)
+	if err != nil {
+		return secret{}, err
+	}
+	if name != "" {
+		if name, err = loginName(name); err != nil {
+			return secret{}, err
+		}
+	}
+	if password, err = passwordForm(password); err != nil {
+		return secret{}, err
+	}
+	hash, err := a.hash(ctx, password)
+	return secret{name, hash}, err
+}
+
+// apply changes u and stores it.
+func (a *accounts) apply(tx store.Tx, u *store.User, s secret, tags []string) error {
+	if tags != nil {
+		next, err := a.tags.change(u.Tags, tags)
+		if err != nil {
+			return err
+		}
+		if err := aliasFree(tx, next, string(u.ID)); err != nil {
+			return err
+		}
+		u.Tags = next
+	}
+	if s.hash != nil {
+		if err := replaceSecret(tx, u, s); err != nil {
+			return err
+		}
+	}
+	return tx.PutUser(u)
+}
+
+// replaceSecret makes s the secret of u, and all tokens of u void. An anonymous
+// user who takes a login is one no longer.
+func replaceSecret(tx store.Tx, u *store.User, s secret) error {
+	old, err := tx.LoginOf(schemeBasic, u.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		old = &store.Login{}
+	case err != nil:
+		return err
+	}
+	if s.name == "" {
+		s.name = old.Name
+	}
+	if s.name == "" {
+		return badSecret("the account has no login yet")
+	}
+	err = tx.PutLogin(&store.Login{Scheme: schemeBasic, Name: s.name, User: u.ID, Secret: s.hash})
+	if errors.Is(err, store.ErrExists) {
+		return errLoginTaken
+	}
+	if err != nil {
+		return err
+	}
+	replaceTag(u, schemeBasic+":"+old.Name, schemeBasic+":"+s.name)
+	u.Level = max(u.Level, store.LevelAuth)
+	u.Epoch++
+	return nil
+}
+
+// respond confirms addresses of the caller's.
+func (a *accounts) respond(c caller, creds []protocol.Credential) error {
+	for _, cr := range creds {
+		if a.validators[cr.Method] == nil || cr.Response == "" {
+			return credFault(protocol.Malformed, nil)
+		}
+		if err := a.confirm(c, c.User, &cr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setStatus suspends an account or ends that, for root.
+func (a *accounts) setStatus(c caller, in *protocol.Acc) (reply, error) {
+	states := map[string]store.State{store.StateOK.String(): store.StateOK, store.StateSuspended.String(): store.StateSuspended}
+	state, known := states[in.Status]
+	switch {
+	case c.Level != store.LevelRoot:
+		return reply{}, protocol.Denied
+	case !known || in.User == "":
+		return reply{}, protocol.Malformed
+	}
+	u, err := protocol.ParseUserID(in.User, a.home)
+	if err != nil {
+		return reply{}, protocol.Malformed
+	}
+	r := reply{code: 200}
+	if state == store.StateSuspended {
+		r.evict = u
+	}
+	return r, a.setState(u, state)
+}
+
+// setState suspends an account or ends that; its sessions are the caller's to end.
+// A handle that somebody took meanwhile is lost.
+func (a *accounts) setState(id protocol.UserID, s store.State) error {
+	return a.store.Update(func(tx store.Tx) error {
+		u, err := userOf(tx, id)
+		if err != nil {
+			return err
+		}
+		u.State = s
+		err = aliasFree(tx, u.Tags, string(id))
+		if protocol.FaultOf(err) == protocol.Exists {
+			u.Tags = slices.DeleteFunc(u.Tags, func(t string) bool { return tagPrefix(t) == aliasPrefix })
+		} else if err != nil {
+			return err
+		}
+		return tx.PutUser(u)
+	})
+}
+
+// setPassword changes a password for an operator; all tokens of the user are void.
+func (a *accounts) setPassword(ctx context.Context, id protocol.UserID, password string) error {
+	password, err := passwordForm(password)
+	if err != nil {
+		return err
+	}
+	hash, err := a.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return a.store.Update(func(tx store.Tx) error {
+		u, err := userOf(tx, id)
+		if err != nil {
+			return err
+		}
+		return a.apply(tx, u, secret{hash: hash}, nil)
+	})
+}
+
+// erase deletes an account's own records; the user's record stays as a tombstone,
+// since ids are never used again. What others see of the user in old conversations
+// goes only if hard.
+func (a *accounts) erase(tx store.Tx, id protocol.UserID, hard bool) error {
+	u, err := tx.User(id)
+	if err != nil {
+		return err
+	}
+	creds, err := credentialsOf(tx, id)
+	if err != nil {
+		return err
+	}
+	for _, c := range creds {
+		if err := tx.DeleteCredential(id, c.Method, c.Value); err != nil {
+			return err
+		}
+	}
+	if err := tx.DeleteLogins(id); err != nil {
+		return err
+	}
+	u.State, u.Tags, u.Private, u.Query = store.StateDeleted, nil, nil, nil
+	u.Epoch++
+	if hard {
+		u.Public, u.Trusted = nil, nil
+		if err := tx.SetLinks(store.RefUser(id), nil); err != nil {
+			return err
+		}
+	}
+	return tx.PutUser(u)
+}
