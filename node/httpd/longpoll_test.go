@@ -159,3 +159,19 @@ func TestLongPollBusySession(t *testing.T) {
 		}
 	})
 }
+
+func TestLongPollEndsWithTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		request, end := lpServer(t, newEcho())
+		sid := "&sid=" + ctrlOf(t, request(t.Context(), "", "").Body.String()).Params["sid"].(string)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if w := request(t.Context(), sid, ""); w.Code != 403 {
+				t.Errorf("a poll at the end: HTTP %d %s", w.Code, w.Body)
+			}
+		})
+		synctest.Wait()
+		end()
+		wg.Wait()
+	})
+}

@@ -15,11 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
 	"parley/node"
 	"parley/protocol"
+	"parley/protocol/ws"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -187,28 +187,44 @@ func ctrlOf(t *testing.T, body string) protocol.Ctrl {
 	return *r.Ctrl
 }
 
-func dialWS(t *testing.T, addr, query string, header http.Header) (*websocket.Conn, *http.Response) {
+// dialWS connects over WebSocket, or tells how that was refused.
+func dialWS(t *testing.T, addr, query string, header http.Header) (*ws.Conn, *ws.RefusedError) {
 	t.Helper()
-	c, resp, err := websocket.DefaultDialer.Dial("ws://"+addr+"/v0/channels"+query, header)
-	if err != nil && resp == nil {
+	c, err := ws.Dial(t.Context(), "ws://"+addr+"/v0/channels"+query, header, 0)
+	var refused *ws.RefusedError
+	if err != nil && !errors.As(err, &refused) {
 		t.Fatal(err)
 	}
 	if c != nil {
-		t.Cleanup(func() { c.Close() })
+		t.Cleanup(c.Abort)
 	}
-	return c, resp
+	return c, refused
 }
 
-func exchange(t *testing.T, c *websocket.Conn, packet string) string {
+func send(t *testing.T, c *ws.Conn, packet string) {
 	t.Helper()
-	if err := c.WriteMessage(websocket.TextMessage, []byte(packet)); err != nil {
+	if err := c.Write([][]byte{[]byte(packet)}); err != nil {
 		t.Fatal(err)
 	}
-	_, b, err := c.ReadMessage()
+}
+
+func exchange(t *testing.T, c *ws.Conn, packet string) string {
+	t.Helper()
+	send(t, c, packet)
+	b, err := c.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// closed waits for the end of a connection and checks its code.
+func closed(t *testing.T, c *ws.Conn, want ws.Code) {
+	t.Helper()
+	var ce *ws.ClosedError
+	if _, err := c.Read(); !errors.As(err, &ce) || ce.Code != want {
+		t.Errorf("got %v, want close %d", err, want)
+	}
 }
 
 func TestAPIKeyPlaces(t *testing.T) {
@@ -239,8 +255,8 @@ func TestAPIKeyPlaces(t *testing.T) {
 		}
 	}
 	_, resp := dialWS(t, s.addr, "", nil)
-	if resp.StatusCode != 403 {
-		t.Errorf("WebSocket without a key: HTTP %d", resp.StatusCode)
+	if resp == nil || resp.Status != 403 || ctrlOf(t, string(resp.Body)).Text != textKey {
+		t.Errorf("WebSocket without a key: %v", resp)
 	}
 	c, _ := dialWS(t, s.addr, "", http.Header{"X-Tinode-Apikey": {good}, "Origin": {"https://elsewhere.example"}})
 	if got := exchange(t, c, "hello"); got != "hello" {
@@ -260,11 +276,11 @@ func TestFullNodeRefusesAtTheUpgrade(t *testing.T) {
 	n := newEcho()
 	n.full = true
 	s := run(t, Config{Node: n})
-	_, resp := dialWS(t, s.addr, goodKey, nil)
-	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "30" {
-		t.Errorf("WebSocket: HTTP %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+	_, refused := dialWS(t, s.addr, goodKey, nil)
+	if refused == nil || refused.Status != 429 || refused.Header.Get("Retry-After") != "30" {
+		t.Errorf("WebSocket: %+v", refused)
 	}
-	resp, _ = do(t, "POST", "http://"+s.addr+"/v0/channels/lp"+goodKey, "")
+	resp, _ := do(t, "POST", "http://"+s.addr+"/v0/channels/lp"+goodKey, "")
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "30" {
 		t.Errorf("long poll: HTTP %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
 	}
@@ -278,12 +294,8 @@ func TestEveryoneIsDismissed(t *testing.T) {
 	if n.sum() != 1 {
 		t.Errorf("%d inside, want 1", n.sum())
 	}
-	if err := c.WriteMessage(websocket.TextMessage, []byte("bye")); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
-		t.Errorf("got %v, want close 1008", err)
-	}
+	send(t, c, "bye")
+	closed(t, c, ws.Policy)
 	// A handshake that is no good is dismissed too.
 	do(t, "GET", "http://"+s.addr+"/v0/channels"+goodKey, "", "Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 12")
 	s.stop()
@@ -297,29 +309,15 @@ func TestShutdownSaysGoodBye(t *testing.T) {
 	s := run(t, Config{Node: n})
 	c, _ := dialWS(t, s.addr, goodKey, nil)
 	exchange(t, c, "x")
-	_, body := do(t, "POST", "http://"+s.addr+"/v0/channels/lp"+goodKey, "")
-	sid := ctrlOf(t, body).Params["sid"].(string)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		if resp, body := do(t, "GET", "http://"+s.addr+"/v0/channels/lp"+goodKey+"&sid="+sid, ""); resp.StatusCode != 403 {
-			t.Errorf("poll at shutdown: HTTP %d %s", resp.StatusCode, body)
-		}
-	})
-	for s.polls.get(sid).requests() == 0 { // the poll is on its way
-		time.Sleep(time.Millisecond)
-	}
-	wg.Go(func() {
-		if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
-			t.Errorf("got %v, want close 1001", err)
-		}
-	})
+	wg.Go(func() { closed(t, c, ws.GoingAway) })
 	start := time.Now()
 	s.stop()
 	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("stopping took %v", d)
 	}
 	wg.Wait()
-	if n.sum() != 0 || len(n.ended) != 2 {
+	if n.sum() != 0 || len(n.ended) != 1 {
 		t.Errorf("after the end: %d inside, ended: %v", n.sum(), n.ended)
 	}
 	if _, err := net.Dial("tcp", s.addr); err == nil {
@@ -327,18 +325,10 @@ func TestShutdownSaysGoodBye(t *testing.T) {
 	}
 }
 
-func (p *poll) requests() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.busy
-}
-
 func TestShutdownDoesNotWaitForStubbornClients(t *testing.T) {
 	s := run(t, Config{Node: newEcho(), Grace: 100 * time.Millisecond})
 	c, _ := dialWS(t, s.addr, goodKey, nil) // never reads, so never answers a close frame
-	if err := c.WriteMessage(websocket.TextMessage, []byte("x")); err != nil {
-		t.Fatal(err)
-	}
+	send(t, c, "x")
 	half, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
+	"parley/protocol/ws"
 )
 
 // writeCert makes a certificate of its own authority for node.test, under a serial.
@@ -59,12 +59,11 @@ func TestTLSFromFiles(t *testing.T) {
 	s := run(t, Config{Node: newEcho(), Redirect: redirect, TLS: TLS{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}})
 
 	trust := &tls.Config{RootCAs: pool, ServerName: "node.test"}
-	d := websocket.Dialer{TLSClientConfig: trust}
-	c, _, err := d.Dial("wss://"+s.addr+"/v0/channels"+goodKey, nil)
+	c, err := ws.Dialer{TLS: trust}.Dial(t.Context(), "wss://"+s.addr+"/v0/channels"+goodKey, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer c.Abort()
 	if got := exchange(t, c, "hello"); got != "hello" {
 		t.Errorf("echo: %q", got)
 	}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"github.com/gorilla/websocket"
 )
 
 func TestStatic(t *testing.T) {
@@ -109,7 +107,7 @@ func TestOperators(t *testing.T) {
 	}
 	c, _ := dialWS(t, s.admin, goodKey, nil)
 	exchange(t, c, "x")
-	if _, resp, _ := websocket.DefaultDialer.Dial("ws://"+s.admin+"/v0/channels"+goodKey, http.Header{"Origin": {"https://evil.example"}}); resp == nil || resp.StatusCode != 403 {
+	if _, refused := dialWS(t, s.admin, goodKey, http.Header{"Origin": {"https://evil.example"}}); refused == nil || refused.Status != 403 {
 		t.Error("a foreign page reached the operators' channel")
 	}
 	c, _ = dialWS(t, s.addr, goodKey, nil)

@@ -3,6 +3,7 @@ package ws
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,9 @@ func NewUpgrader(o Options) *Upgrader {
 		EnableCompression: o.Compress,
 	}}
 }
+
+// Requested reports whether a request asks for a WebSocket.
+func Requested(r *http.Request) bool { return websocket.IsWebSocketUpgrade(r) }
 
 // Upgrade makes a request a connection. If it cannot, it has answered the request.
 func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
@@ -77,14 +81,28 @@ func (e *RefusedError) Error() string { return fmt.Sprintf("ws: refused with HTT
 // Dial connects to a ws: or wss: URL. Packets over limit bytes end the connection;
 // 0 means the default.
 func Dial(ctx context.Context, url string, header http.Header, limit int) (*Conn, error) {
-	opt := Options{MaxMessage: limit}.withDefaults()
+	return Dialer{Options: Options{MaxMessage: limit}}.Dial(ctx, url, header)
+}
+
+// Dialer connects with more to choose than [Dial] has.
+type Dialer struct {
+	Options
+	TLS *tls.Config // for wss:; nil: the usual one
+}
+
+// Dial connects to a ws: or wss: URL. Its error is a [RefusedError] if the server
+// answered with another HTTP status.
+func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (*Conn, error) {
+	opt := d.withDefaults()
 	var out *corked
 	var nd net.Dialer
-	d := websocket.Dialer{
-		ReadBufferSize:   readBuffer,
-		WriteBufferSize:  writeBuffer,
-		WriteBufferPool:  &buffers,
-		HandshakeTimeout: handshakeTimeout,
+	g := websocket.Dialer{
+		ReadBufferSize:    readBuffer,
+		WriteBufferSize:   writeBuffer,
+		WriteBufferPool:   &buffers,
+		HandshakeTimeout:  handshakeTimeout,
+		TLSClientConfig:   d.TLS,
+		EnableCompression: d.Compress,
 		NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := nd.DialContext(ctx, network, addr)
 			if err != nil {
@@ -94,13 +112,13 @@ func Dial(ctx context.Context, url string, header http.Header, limit int) (*Conn
 			return out, nil
 		},
 	}
-	c, resp, err := d.DialContext(ctx, url, header)
-	if err != nil {
-		if resp != nil {
-			body, _ := io.ReadAll(resp.Body) // the library keeps 1 KiB at most
-			return nil, &RefusedError{Status: resp.StatusCode, Header: resp.Header, Body: body}
-		}
-		return nil, fmt.Errorf("ws: dial: %w", err)
+	c, resp, err := g.DialContext(ctx, url, header)
+	if err == nil {
+		return newConn(c, out, &opt), nil
 	}
-	return newConn(c, out, &opt), nil
+	if resp != nil {
+		body, _ := io.ReadAll(resp.Body) // the library keeps 1 KiB at most
+		return nil, &RefusedError{Status: resp.StatusCode, Header: resp.Header, Body: body}
+	}
+	return nil, fmt.Errorf("ws: dial: %w", err)
 }

@@ -6,6 +6,7 @@ package ws
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -53,19 +54,36 @@ type Code int
 
 // The codes in use.
 const (
-	Normal      Code = websocket.CloseNormalClosure    // 1000
-	GoingAway   Code = websocket.CloseGoingAway        // 1001: the node is stopping
-	Policy      Code = websocket.ClosePolicyViolation  // 1008: the client asks too much
-	TooLarge    Code = websocket.CloseMessageTooBig    // 1009
-	TryLater    Code = websocket.CloseTryAgainLater    // 1013
-	noStatus         = websocket.CloseNoStatusReceived // 1005: a close frame without a code
+	Normal    Code = websocket.CloseNormalClosure    // 1000
+	GoingAway Code = websocket.CloseGoingAway        // 1001: the node is stopping
+	Policy    Code = websocket.ClosePolicyViolation  // 1008: the client asks too much
+	TooLarge  Code = websocket.CloseMessageTooBig    // 1009
+	TryLater  Code = websocket.CloseTryAgainLater    // 1013
+	noStatus  Code = websocket.CloseNoStatusReceived // 1005: a close frame without a code
 )
 
-// Errors of Read. A connection that the peer ended properly gives io.EOF.
+// Errors of Read, beside [ClosedError] and those of the network.
 var (
 	ErrTooLarge = errors.New("ws: packet over the limit")
 	ErrSilent   = errors.New("ws: the peer did not answer a ping")
 )
+
+// ClosedError is what Read returns when the peer has ended the connection. It is
+// io.EOF to errors.Is if that was meant to be.
+type ClosedError struct {
+	Code Code
+	Text string
+}
+
+// Error implements error.
+func (e *ClosedError) Error() string {
+	return fmt.Sprintf("ws: closed by the peer: %d %.64q", e.Code, e.Text)
+}
+
+// Is makes a proper end io.EOF.
+func (e *ClosedError) Is(target error) bool {
+	return target == io.EOF && (e.Code == Normal || e.Code == GoingAway || e.Code == noStatus)
+}
 
 // Conn is a connection. One goroutine may call Read, one Write, any the others.
 type Conn struct {
@@ -149,8 +167,8 @@ func (c *Conn) ended(err error) error {
 		c.drain()
 	case c.silent.Load():
 		err = ErrSilent
-	case errors.As(err, &ce) && (ce.Code == int(Normal) || ce.Code == int(GoingAway) || ce.Code == noStatus):
-		err = io.EOF
+	case errors.As(err, &ce):
+		err = &ClosedError{Code: Code(ce.Code), Text: ce.Text}
 	}
 	c.abort()
 	return err

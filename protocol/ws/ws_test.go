@@ -61,8 +61,13 @@ func dial(t testing.TB, url string) *Conn {
 func TestEchoOfAllSizes(t *testing.T) {
 	for _, compress := range []bool{false, true} {
 		url := serve(t, Options{MaxMessage: 1 << 20, Compress: compress}, echo)
+		// Once with the library as it is, as clients of others' making have it.
 		d := websocket.Dialer{EnableCompression: compress}
 		c, _, err := d.Dial(url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := Dialer{Options: Options{MaxMessage: 1 << 20, Compress: compress}}.Dial(t.Context(), url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,8 +80,15 @@ func TestEchoOfAllSizes(t *testing.T) {
 			if err != nil || kind != websocket.TextMessage || !bytes.Equal(got, want) {
 				t.Fatalf("compress %v, %d bytes: kind %d, %d bytes, %v", compress, n, kind, len(got), err)
 			}
+			if err := own.Write([][]byte{want}); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := own.Read(); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("compress %v, %d bytes, own client: %d bytes, %v", compress, n, len(got), err)
+			}
 		}
 		c.Close()
+		own.Abort()
 	}
 }
 
@@ -110,7 +122,7 @@ func TestOrderOfBatches(t *testing.T) {
 			t.Fatalf("packet %d: got %d, %d bytes", want, got, len(p))
 		}
 	}
-	if _, err := c.Read(); err != io.EOF {
+	if _, err := c.Read(); !errors.Is(err, io.EOF) {
 		t.Fatalf("after the last packet: %v, want io.EOF", err)
 	}
 }
@@ -202,7 +214,7 @@ func TestCloseWithTellsTheReason(t *testing.T) {
 	if _, _, err := c.ReadMessage(); !errors.As(err, &ce) || ce.Code != 1001 || ce.Text != "bye" {
 		t.Errorf("client got %v, want 1001 bye", err)
 	}
-	if err := <-got; err != io.EOF {
+	if err := <-got; !errors.Is(err, io.EOF) {
 		t.Errorf("Read after the peer's answer: %v, want io.EOF", err)
 	}
 }
