@@ -293,7 +293,7 @@ func TestPongKeepsAlive(t *testing.T) {
 				t.Error("closed although pings were answered")
 			}
 		})
-		time.Sleep(10 * time.Minute)
+		time.Sleep(10*time.Minute + time.Second)
 		peer.Close()
 		wg.Wait()
 		if pings != 12 {
