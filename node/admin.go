@@ -73,14 +73,20 @@ func (n *Node) User(who string) (UserInfo, error) {
 
 // userID finds the id of a login, or takes who for an id.
 func (n *Node) userID(tx store.Logins, who string) (protocol.UserID, error) {
-	login, err := tx.Login(schemeBasic, who)
-	if err == nil {
-		return login.User, nil
+	if name, err := loginName(who); err == nil {
+		login, err := tx.Login(schemeBasic, name)
+		if err == nil {
+			return login.User, nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return "", err
+		}
 	}
-	if id, bad := protocol.ParseUserID(who, n.name); bad == nil {
-		return id, nil
+	id, err := protocol.ParseUserID(who, n.name)
+	if err != nil {
+		return "", store.ErrNotFound
 	}
-	return "", err
+	return id, nil
 }
 
 // notFound makes the store's error the one for clients.
@@ -158,18 +164,7 @@ func (n *Node) SetState(u protocol.UserID, state store.State) error {
 		return protocol.Busy
 	}
 	defer n.wg.Done()
-	err := n.store.Update(func(tx store.Tx) error {
-		rec, err := tx.User(u)
-		if err != nil {
-			return err
-		}
-		if rec.State == store.StateDeleted {
-			return store.ErrNotFound
-		}
-		rec.State = state
-		return tx.PutUser(rec)
-	})
-	if err != nil {
+	if err := n.accounts.setState(u, state); err != nil {
 		return notFound(err)
 	}
 	if state == store.StateSuspended {

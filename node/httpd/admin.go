@@ -87,12 +87,7 @@ type AdminError struct {
 }
 
 // Error implements error.
-func (e *AdminError) Error() string {
-	if e.What != "" {
-		return e.Text + " (" + e.What + ")"
-	}
-	return e.Text
-}
+func (e *AdminError) Error() string { return e.Text }
 
 // Admin answers operators. Its handler is for the loopback listener only.
 type Admin struct {
@@ -163,7 +158,7 @@ func adminError(err error) *AdminError {
 	if errors.As(err, &detail) {
 		e.What = detail.What
 		if detail.Err != nil {
-			e.Text += ": " + detail.Err.Error()
+			e.Text = detail.Err.Error()
 		}
 	} else if fault == protocol.Internal {
 		e.Text = err.Error()
