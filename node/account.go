@@ -54,6 +54,9 @@ func (q *request) answer(rep reply, err error) {
 		text = okText(rep.code)
 	}
 	q.s.reply(&protocol.Ctrl{ID: q.id, Topic: q.name, Code: rep.code, Text: text, Params: rep.params})
+	if rep.evict != "" {
+		q.s.n.evictOthers(rep.evict, q.s)
+	}
 	if rep.changed != "" {
 		q.s.n.broadcast(rep.changed, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: "me", What: "upd"}}, q.s)
 	}

@@ -44,27 +44,32 @@ func (a *accounts) change(ctx context.Context, c caller, in *protocol.Acc) (repl
 	if !ok {
 		return reply{}, protocol.TooMany
 	}
-	failed := false
-	defer func() { end(failed) }()
-	new, err := a.newSecret(ctx, in)
+	counts := c.User != "" // a session's changes are rationed, of others only wrong proofs
+	defer func() { end(counts) }()
+	s, err := a.newSecret(ctx, in)
 	if err != nil {
 		return reply{}, err
 	}
-	var u *store.User
+	u, err := a.applyTo(who, s, in.Tags)
+	if err != nil {
+		return reply{}, err
+	}
+	if u == nil {
+		counts = true
+		return reply{}, protocol.BadLogin
+	}
+	return a.changed(c, u, in.Scheme != ""), nil
+}
+
+// applyTo changes the account that who gives; nil if the proof was not good.
+func (a *accounts) applyTo(who proof, s secret, tags []string) (u *store.User, err error) {
 	err = a.store.Update(func(tx store.Tx) (err error) {
 		if u, err = who(tx); err != nil || u == nil {
 			return err
 		}
-		return a.apply(tx, u, new, in.Tags)
+		return a.apply(tx, u, s, tags)
 	})
-	switch {
-	case err != nil:
-		return reply{}, err
-	case u == nil:
-		failed = true
-		return reply{}, protocol.BadLogin
-	}
-	return a.changed(c, u, in.Scheme != ""), nil
+	return u, err
 }
 
 // changed answers a change. Who has changed the own secret gets a token, since all
@@ -82,7 +87,7 @@ func (a *accounts) changed(c caller, u *store.User, bySecret bool) reply {
 }
 
 // proof decides by what right an account is changed: that of the session, of a
-// token, or of a code. keys are where wrong ones are counted.
+// token, or of a code. keys are where attempts are counted.
 func (a *accounts) proof(c caller, in *protocol.Acc) (who proof, keys []string, err error) {
 	target := c.User
 	if in.User != "" {
@@ -95,7 +100,7 @@ func (a *accounts) proof(c caller, in *protocol.Acc) (who proof, keys []string, 
 	case c.User != "" && target != c.User && c.Level != store.LevelRoot:
 		return nil, nil, protocol.Denied
 	case c.User != "":
-		return func(tx store.Tx) (*store.User, error) { return userOf(tx, target) }, nil, nil
+		return func(tx store.Tx) (*store.User, error) { return userOf(tx, target) }, []string{"change " + string(c.User)}, nil
 	case len(in.Token) > 0:
 		token = in.Token
 	case in.TmpScheme == schemeToken:
@@ -103,7 +108,7 @@ func (a *accounts) proof(c caller, in *protocol.Acc) (who proof, keys []string, 
 	case in.TmpScheme == schemeCode:
 		code, to, err := a.codeSecret(in.TmpSecret)
 		who = func(tx store.Tx) (*store.User, error) { return a.codeUser(tx, code, to) }
-		return entering(who, target), []string{addressKey(c.origin), "code " + to.tag()}, err
+		return entering(who, target), []string{a.addressKey(c.origin), "code " + to.tag()}, err
 	case in.TmpScheme != "":
 		return nil, nil, protocol.BadLogin
 	default:

@@ -42,7 +42,7 @@ func (a *accounts) signUp(ctx context.Context, c caller, in *protocol.Acc, files
 		return reply{}, err
 	}
 	n.files = files
-	if !a.signups.allow(now, addressKey(c.origin)) {
+	if !a.signups.allow(now, a.addressKey(c.origin)) {
 		return reply{}, protocol.TooMany
 	}
 	for _, to := range n.creds {

@@ -23,7 +23,7 @@ func (a *accounts) login(ctx context.Context, c caller, in *protocol.Login) (rep
 	if err != nil {
 		return reply{}, err
 	}
-	if err := a.answerCreds(c, u.ID, in.Cred); err != nil {
+	if err := a.answerCreds(ctx, c, u.ID, in.Cred); err != nil {
 		return reply{}, err
 	}
 	var missing []string
@@ -41,10 +41,10 @@ func (a *accounts) login(ctx context.Context, c caller, in *protocol.Login) (rep
 	return r, nil
 }
 
-// answerCreds takes the responses to codes, and sends a code again where only the
-// method is given. A wrong response is no error: the credential is still missing,
-// which is what the client is told.
-func (a *accounts) answerCreds(c caller, u protocol.UserID, creds []protocol.Credential) error {
+// answerCreds takes the responses to codes. Without a response an address is added,
+// or if only the method is given, sent another code. A wrong response is no error:
+// the credential is still missing, which is what the client is told.
+func (a *accounts) answerCreds(ctx context.Context, c caller, u protocol.UserID, creds []protocol.Credential) error {
 	c.User = u
 	for _, cr := range creds {
 		var err error
@@ -52,6 +52,8 @@ func (a *accounts) answerCreds(c caller, u protocol.UserID, creds []protocol.Cre
 		case a.validators[cr.Method] == nil:
 		case cr.Response != "":
 			err = a.confirm(c, u, &cr)
+		case cr.Value != "":
+			_, err = a.setCred(ctx, c, &cr)
 		default:
 			err = a.sendAgain(c, cr.Method)
 		}
@@ -132,7 +134,7 @@ func (a *accounts) byPassword(ctx context.Context, secret []byte, o Origin) (*st
 	}
 	name, badName := loginName(name)
 	password, badPassword := passwordForm(password)
-	end, ok := a.failures.begin(time.Now(), addressKey(o), "login "+name)
+	end, ok := a.failures.begin(time.Now(), a.addressKey(o), "login "+name)
 	if !ok {
 		return nil, protocol.TooMany
 	}
@@ -257,7 +259,7 @@ func (a *accounts) byCode(secret []byte, o Origin) (*store.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	end, ok := a.failures.begin(time.Now(), addressKey(o), "code "+to.tag())
+	end, ok := a.failures.begin(time.Now(), a.addressKey(o), "code "+to.tag())
 	if !ok {
 		return nil, protocol.TooMany
 	}

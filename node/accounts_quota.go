@@ -2,6 +2,7 @@ package node
 
 import (
 	"container/list"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,10 +92,11 @@ func (q *quota) entry(key string) *allowance {
 	return e
 }
 
-// addressKey is the quota key of where somebody comes from; empty if unknown, as
-// for operators on the node's own machine.
-func addressKey(o Origin) string {
-	if !o.Addr.IsValid() {
+// addressKey is the quota key of where somebody comes from; empty if unknown, and
+// for a node that is there for its own machine only, where all come from one.
+func (a *accounts) addressKey(o Origin) string {
+	own := a.home == "localhost" || strings.HasSuffix(string(a.home), ".localhost")
+	if !o.Addr.IsValid() || own && o.Addr.Unmap().IsLoopback() {
 		return ""
 	}
 	return "addr " + prefix(o.Addr).String()

@@ -22,7 +22,7 @@ func (a *accounts) reset(c caller, secret []byte) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if !a.failures.allow(time.Now(), addressKey(c.origin), "reset "+to.tag()) {
+	if !a.failures.allow(time.Now(), a.addressKey(c.origin), "reset "+to.tag()) {
 		return reply{}, protocol.TooMany
 	}
 	if !a.mail.reserve(1) {

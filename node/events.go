@@ -7,8 +7,8 @@ import (
 	"parley/store"
 )
 
-// The events of a group's log, by which followers on other nodes keep up
-// (spec/link.md). Append only.
+// The events of a group's log, by which followers on other nodes will keep up.
+// Append only.
 const (
 	eventMessage uint8 = iota + 1 // Seq only
 	eventDelete

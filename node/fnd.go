@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"parley/protocol"
@@ -141,7 +142,7 @@ func (k *fnd) get(q *request, in *protocol.GetQuery) {
 	}
 	part("desc", func() { k.getDesc(q) })
 	part("sub", func() { k.search(q, in.Sub) })
-	part("tags", func() { q.empty("tags") })
+	part("tags", func() { k.whoBears(q) })
 	part("cred", func() { q.refuse(protocol.Unsupported) })
 	part("aux", func() { q.empty("aux") })
 	part("data", func() { q.refuse(protocol.Denied) })
@@ -167,6 +168,34 @@ func (k *fnd) getDesc(q *request) {
 		d.Public, _ = json.Marshal(text)
 	}
 	q.meta(&protocol.Meta{Desc: d})
+}
+
+// whoBears answers {get tags}: the ids of those who bear the one tag that was asked
+// for. This is how clients learn whether an alias is free.
+func (k *fnd) whoBears(q *request) {
+	tag := strings.ToLower(k.queries[q.s])
+	var ids []string
+	err := k.n.store.View(func(tx store.Tx) error {
+		ids = nil
+		if !strings.HasPrefix(tag, aliasPrefix+":") || strings.ContainsAny(tag, " ,") {
+			return nil
+		}
+		for id, err := range tx.Tagged(tag) {
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		q.refuse(err)
+	case len(ids) == 0:
+		q.empty("tags")
+	default:
+		q.meta(&protocol.Meta{Tags: ids})
+	}
 }
 
 // search answers {get sub}: whom the query finds, the best match first.

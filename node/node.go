@@ -111,6 +111,7 @@ func (n *Node) shutdown() {
 	}
 	n.recordSeen()
 	n.wg.Wait()
+	n.accounts.close()
 	n.stop()
 }
 

@@ -109,7 +109,7 @@ func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 	p.rec = rec
 	p.members[me] = &member{sub: mine}
 	p.members[peer] = &member{sub: theirs}
-	p.introduce(q, me, peer)
+	q.then = func() { p.introduce(q, me, peer) }
 	return nil
 }
 

@@ -149,6 +149,9 @@ func (r *room) sub(q *request, in *protocol.Sub) {
 	r.attach(q, m)
 	q.name = r.policy.name(q.who.User, m.sub.Reader)
 	q.ok(200, q.params)
+	if q.then != nil {
+		q.then()
+	}
 	r.announce(q, m, fresh)
 	if in.Get != nil {
 		r.get(q, in.Get)

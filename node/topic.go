@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -140,9 +141,12 @@ func (t *topic) load() {
 	if k != nil {
 		err = t.n.store.View(k.load)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		t.kind = k
 		return
+	case errors.Is(err, store.ErrNotFound):
+		err = protocol.NotFound
 	}
 	t.giveUp(err)
 }

@@ -123,6 +123,12 @@ func (n *Node) broadcast(u protocol.UserID, skip protocol.TopicID, r *protocol.R
 
 // evictUser closes all sessions of a user whose account has ended or is suspended.
 func (n *Node) evictUser(u protocol.UserID, why string) {
+	n.log.Info("user's sessions closed", "user", u, "why", why)
+	n.evictOthers(u, nil)
+}
+
+// evictOthers closes all sessions of a user but one.
+func (n *Node) evictOthers(u protocol.UserID, but *session) {
 	h := n.hub(u)
 	if h == nil {
 		return
@@ -130,9 +136,10 @@ func (n *Node) evictUser(u protocol.UserID, why string) {
 	h.mu.Lock()
 	open := slices.Clone(h.sessions)
 	h.mu.Unlock()
-	n.log.Info("user's sessions closed", "user", u, "sessions", len(open), "why", why)
 	for _, s := range open {
-		s.close(CloseNormal)
+		if s != but {
+			s.close(CloseNormal)
+		}
 	}
 }
 

@@ -97,9 +97,11 @@ type request struct {
 	files  []string // ids of files that the request puts to use
 	reader bool     // the client named a channel as its readers do
 	topic  *topic   // once there
-	// Of {sub}: the name under which a group was created, params of the answer.
+	// Of {sub}: the name under which a group was created, params of the answer, and
+	// what to do once it is given.
 	tmpname string
 	params  map[string]any
+	then    func()
 }
 
 // dispatch decodes a packet and brings it to where it is handled.

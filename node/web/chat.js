@@ -1,0 +1,481 @@
+// What the user has: topics, messages, marks, presence. It follows what the node tells
+// and asks for what is missing; it knows nothing of the document. Every change is told
+// by onChange(), which may be called often; trouble(err, doing) tells what went wrong.
+
+import { API_KEY, Refused, Wire } from './wire.js';
+
+const PAGE = 24; // messages asked for at a time
+const TYPING_MS = 3000; // at most one {note kp} in so long; a note is believed for a little longer
+const RASTER = /^image\/(png|jpeg|gif|webp|avif|bmp)$/;
+
+export const isGroup = id => /^(grp|chn|new|nch)/.test(id);
+const secret = text => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+const target = message => Number(/^:?(\d+)$/.exec(message.head?.replace ?? '')?.[1]);
+
+class Topic {
+  constructor(id) {
+    Object.assign(this, { id, acs: {}, seq: 0, read: 0, recv: 0, clear: 0, touched: '', online: false });
+    this.messages = new Map(); // seq → {seq, from, ts, head, content}
+    this.outbox = []; // own messages that the node has not confirmed
+    this.members = new Map(); // user → {public, read, recv, online, acs}
+    this.typing = new Map(); // user → timer
+    this.attached = false;
+    this.complete = false; // the oldest message is here
+  }
+
+  can(mode) { return [...mode].every(m => (this.acs.mode ?? '').includes(m)); }
+  get unread() { return this.can('JR') ? Math.max(0, this.seq - this.read) : 0; }
+  // A stranger's first message: the peer gives more than the user has agreed to.
+  get asks() { return (this.acs.given ?? '').includes('J') && /[RW]/.test([...this.acs.given].filter(m => !(this.acs.want ?? '').includes(m)).join('')); }
+  get first() { return Math.min(...this.messages.keys()); }
+  get last() { return Math.max(0, ...this.messages.keys()); }
+
+  // shown returns the messages in order, with the author's last edit of each in its place.
+  shown() {
+    const all = [...this.messages.values()].sort((a, b) => a.seq - b.seq);
+    const edits = new Map();
+    for (const m of all) if (target(m)) edits.set(target(m), [...edits.get(target(m)) ?? [], m]);
+    return all.filter(m => !target(m)).map(m => {
+      const own = (edits.get(m.seq) ?? []).filter(e => e.from === m.from);
+      return { ...m, content: (own.at(-1) ?? m).content, edits: own.map(e => e.seq) };
+    });
+  }
+
+  // mark says how far the message got: 'sent', 'received' or 'read' by anyone else.
+  mark(seq, self) {
+    const others = [...this.members].filter(([user]) => user !== self).map(([, m]) => m);
+    if (others.some(m => m.read >= seq)) return 'read';
+    return others.some(m => m.recv >= seq) ? 'received' : 'sent';
+  }
+}
+
+export class Chat {
+  constructor({ onChange, onTrouble }) {
+    Object.assign(this, { onChange, onTrouble });
+    this.wire = new Wire({
+      onOpen: params => this.#opened(params),
+      onPacket: (kind, body) => { this[`_${kind}`]?.(body); this.onChange(); },
+      onState: (state, pause) => this.#state(state, pause),
+    });
+    this.#reset();
+    for (const store of [sessionStorage, localStorage]) this.ticket ??= JSON.parse(store.getItem('parley.ticket'));
+    this.wire.start();
+  }
+
+  #reset() {
+    this.me = null; // {id, public, tags} once logged in
+    this.topics = new Map();
+    this.current = null;
+    this.ticket = null; // {user, token}: logs in again without the password
+    this.files = new Map(); // path → promise of an object URL
+  }
+
+  #state(state, pause) {
+    this.state = state;
+    if (state === 'lost') {
+      this.until = Date.now() + pause;
+      for (const t of this.topics.values()) Object.assign(t, { attached: false, online: false });
+    }
+    this.onChange();
+  }
+
+  // --- entering ---
+
+  async #opened(params) {
+    this.limits = params;
+    if (!this.ticket) return;
+    try {
+      await this.#enter(await this.wire.request('login', { scheme: 'token', secret: this.ticket.token }));
+    } catch (err) {
+      if (!(err.code >= 400 && err.code < 500)) throw err; // not known, or the node's trouble: try again later
+      this.#forget();
+      this.onTrouble(err, 'resume');
+    }
+  }
+
+  async #enter(ctrl) {
+    const { user, token } = ctrl.params;
+    this.ticket = { user, token: token ?? this.ticket?.token };
+    (this.keep ?? !!localStorage.getItem('parley.ticket') ? localStorage : sessionStorage).setItem('parley.ticket', JSON.stringify(this.ticket));
+    this.me ??= { id: user, tags: [] };
+    this.listed = new Set();
+    await this.wire.request('sub', { topic: 'me', get: { what: 'desc tags' } });
+    await this.wire.request('get', { topic: 'me', what: 'sub' });
+    for (const t of this.topics.values()) if (!this.listed.has(t.id) && t !== this.current) this.topics.delete(t.id);
+    this.finding = null;
+    if (this.current) this.#attach(this.current);
+  }
+
+  // A code is asked for by returning {token, method} instead of undefined.
+  async #proved(ctrl) {
+    if (ctrl.code < 300) return this.#enter(ctrl);
+    return { token: ctrl.params.token, method: ctrl.params.cred?.[0] };
+  }
+
+  async login(name, password, keep) {
+    this.keep = keep;
+    return this.#proved(await this.wire.request('login', { scheme: 'basic', secret: secret(`${name}:${password}`) }));
+  }
+
+  async register({ name, login, password, email, keep }) {
+    this.keep = keep;
+    return this.#proved(await this.wire.request('acc', {
+      user: 'new', scheme: 'basic', secret: secret(`${login}:${password}`), login: true,
+      desc: { public: { fn: name } }, cred: email ? [{ meth: 'email', val: email }] : undefined,
+    }));
+  }
+
+  async confirm({ token, method }, code) {
+    return this.#proved(await this.wire.request('login', { scheme: 'token', secret: token, cred: [{ meth: method, resp: code }] }));
+  }
+
+  logout() {
+    this.#forget();
+    this.wire.stop();
+    this.wire.start();
+  }
+
+  #forget() {
+    for (const store of [sessionStorage, localStorage]) store.removeItem('parley.ticket');
+    for (const url of this.files.values()) url.then(URL.revokeObjectURL, () => {});
+    this.#reset();
+    this.onChange();
+  }
+
+  // --- what the node tells ---
+
+  topic(id) {
+    if (!this.topics.has(id)) this.topics.set(id, new Topic(id));
+    return this.topics.get(id);
+  }
+
+  _data(d) {
+    const t = this.topic(d.topic);
+    this.#put(t, d);
+    clearTimeout(t.typing.get(d.from));
+    t.typing.delete(d.from);
+    this.#acknowledge(t);
+  }
+
+  #put(t, message) {
+    t.messages.set(message.seq, message);
+    t.seq = Math.max(t.seq, message.seq);
+    if (message.ts > t.touched) t.touched = message.ts;
+    if (message.from === this.me.id) t.read = Math.max(t.read, message.seq);
+  }
+
+  // acknowledge tells that messages have come, or have been seen.
+  #acknowledge(t) {
+    if (t.seq > t.recv && t.can('R')) {
+      t.recv = t.seq;
+      this.wire.note({ topic: t.id, what: 'recv', seq: t.seq });
+    }
+    if (t === this.current && t.attached && t.unread && document.visibilityState === 'visible') {
+      t.read = t.seq;
+      this.wire.note({ topic: t.id, what: 'read', seq: t.seq });
+    }
+  }
+
+  seen() { if (this.current) this.#acknowledge(this.current); }
+
+  _meta(m) {
+    if (m.topic === 'me') {
+      if (m.desc) Object.assign(this.me, { public: m.desc.public });
+      if (m.tags) this.me.tags = m.tags;
+      for (const s of m.sub ?? []) this.#subscription(s);
+    } else if (m.topic !== 'fnd') {
+      const t = this.topic(m.topic);
+      if (m.desc) this.#describe(t, m.desc);
+      for (const s of m.sub ?? []) t.members.set(s.user, { ...t.members.get(s.user), ...s, online: !!s.online });
+      if (m.del) this.#erase(t, m.del);
+    }
+  }
+
+  #subscription(s) {
+    if (s.deleted) return this.#gone(s.topic);
+    this.listed.add(s.topic);
+    this.#describe(this.topic(s.topic), { online: false, ...s });
+    if (isGroup(s.topic) || !s.seq) return;
+    this.#acknowledge(this.topic(s.topic));
+  }
+
+  #describe(t, desc) {
+    for (const key of ['public', 'private', 'acs', 'touched', 'online', 'seen', 'subcnt', 'chan']) if (key in desc) t[key] = desc[key];
+    for (const key of ['seq', 'read', 'recv']) t[key] = Math.max(t[key], desc[key] ?? 0);
+  }
+
+  #erase(t, { clear, delseq }) {
+    t.clear = Math.max(t.clear, clear ?? 0);
+    for (const { low, hi } of delseq ?? []) {
+      for (const seq of [...t.messages.keys()]) if (seq >= low && seq < (hi ?? low + 1)) t.messages.delete(seq);
+    }
+  }
+
+  #gone(id) {
+    this.topics.delete(id);
+    if (this.current?.id !== id) return;
+    this.current = null;
+    this.onTrouble(new Refused({ code: 404 }), 'gone');
+  }
+
+  // A {ctrl} without an id: only eviction from a topic matters.
+  _ctrl(c) {
+    if (c.id || c.code !== 205 || !c.topic) return;
+    if (c.params?.unsub) this.#gone(c.topic);
+    else this.topic(c.topic).attached = false;
+  }
+
+  _pres(p) {
+    if (p.topic !== 'me') return this.#inTopic(this.topic(p.topic), p);
+    const t = this.topics.get(p.src);
+    switch (p.what) {
+      case 'gone': return this.#gone(p.src);
+      case 'upd': if (p.src === 'me' || p.src === this.me.id) return this.#ask('me', 'desc'); // falls through
+      case 'acs': return p.tgt && p.tgt !== this.me.id ? undefined : this.#relist(p.src);
+    }
+    if (!t) return ['on', 'msg'].includes(p.what) ? this.#relist(p.src) : undefined;
+    switch (p.what) {
+      case 'on': case 'off':
+        t.online = p.what === 'on';
+        if (p.what === 'off') t.seen = { when: new Date().toISOString(), ua: p.ua };
+        break;
+      case 'msg':
+        t.seq = Math.max(t.seq, p.seq);
+        t.touched = new Date().toISOString();
+        if (!p.act || p.act === this.me.id) t.read = t.recv = Math.max(t.read, p.seq);
+        else this.#acknowledge(t);
+        break;
+      case 'read': case 'recv': t[p.what] = Math.max(t[p.what], p.seq); break;
+    }
+  }
+
+  #inTopic(t, p) {
+    const member = t.members.get(p.src);
+    switch (p.what) {
+      case 'on': case 'off':
+        if (member) member.online = p.what === 'on';
+        else this.#ask(t.id, 'sub');
+        break;
+      case 'acs': this.#ask(t.id, 'desc'); this.#ask(t.id, 'sub'); break;
+      case 'upd': this.#ask(t.id, 'desc'); break;
+      case 'del': this.#erase(t, p); break;
+      case 'gone': this.#gone(t.id); break;
+    }
+  }
+
+  _info(i) {
+    const t = this.topics.get(i.src ?? i.topic);
+    if (!t) return;
+    if (i.what === 'read' || i.what === 'recv') {
+      if (i.from === this.me.id) t[i.what] = Math.max(t[i.what], i.seq);
+      const m = t.members.get(i.from) ?? {};
+      t.members.set(i.from, { ...m, [i.what]: Math.max(m[i.what] ?? 0, i.seq) });
+    } else if (i.what.startsWith('kp') && i.from !== this.me.id) {
+      clearTimeout(t.typing.get(i.from));
+      t.typing.set(i.from, setTimeout(() => { t.typing.delete(i.from); this.onChange(); }, TYPING_MS * 1.5));
+    }
+  }
+
+  // ask is for what the node will answer with {meta}; a refusal changes nothing.
+  #ask(topic, what, options) { this.wire.request('get', { topic, what, ...options }).catch(() => {}); }
+  #relist(id) { this.#ask('me', 'sub', { sub: { topic: id } }); }
+
+  // --- what the user does ---
+
+  async open(id, found) {
+    if (this.current?.id === id) return;
+    this.close();
+    if (!id) return;
+    const known = this.topics.has(id);
+    const t = this.current = this.topic(id);
+    t.public ??= found?.public;
+    t.unreadFrom = t.unread ? t.read + 1 : 0;
+    this.onChange();
+    try {
+      await this.#attach(t);
+    } catch (err) {
+      if (!known && err.code) this.topics.delete(id);
+      if (this.current === t && err.code) this.current = null;
+      throw err;
+    }
+  }
+
+  close() {
+    const t = this.current;
+    this.current = null;
+    if (t?.attached) {
+      t.attached = false;
+      this.wire.request('leave', { topic: t.id }).catch(() => {});
+    }
+    this.onChange();
+  }
+
+  async #attach(t) {
+    await this.wire.request('sub', { topic: t.id, get: { what: 'desc sub' } });
+    if (t !== this.current) return this.wire.request('leave', { topic: t.id });
+    t.attached = true;
+    await Promise.all([
+      this.#history(t, t.last ? { since: t.last + 1 } : {}),
+      this.wire.request('get', { topic: t.id, what: 'del', del: { since: t.clear + 1 } }).catch(() => {}),
+    ]);
+    this.#acknowledge(t);
+    this.#settle(t);
+  }
+
+  async #history(t, range) {
+    const { last, messages } = t;
+    const { params } = await this.wire.request('get', { topic: t.id, what: 'data', data: { ...range, limit: PAGE } });
+    const full = params?.count >= PAGE;
+    if (!range.since) t.complete = !full;
+    else if (full) { // there may be a gap between what was here and what came: keep what came
+      for (const seq of [...messages.keys()]) if (seq <= last) messages.delete(seq);
+      t.complete = false;
+    }
+  }
+
+  // older fetches the page before the oldest message that is here.
+  async older(t) {
+    if (t.complete || t.fetching || !t.attached || !t.messages.size) return;
+    t.fetching = true;
+    try { await this.#history(t, { before: t.first }); } finally { t.fetching = false; this.onChange(); }
+  }
+
+  send(t, content, head = {}, attachments) {
+    if (typeof content === 'object') head = { mime: 'text/x-drafty', ...head };
+    t.outbox.push({ local: crypto.randomUUID(), from: this.me.id, ts: new Date().toISOString(), head, content, attachments, after: t.seq });
+    this.#post(t, t.outbox.at(-1));
+  }
+
+  async #post(t, m) {
+    m.failed = null;
+    this.onChange();
+    if (!t.attached) return; // it is sent when the topic is attached
+    try {
+      const extra = m.attachments && { attachments: m.attachments };
+      const { params, ts } = await this.wire.request('pub', { topic: t.id, noecho: true, head: m.head, content: m.content }, extra);
+      this.#put(t, { seq: params.seq, from: m.from, ts, head: m.head, content: m.content });
+    } catch (err) {
+      if (!err.code) return; // it may have arrived: settle() finds out
+      m.failed = err;
+    } finally {
+      if (!m.failed && t.attached) this.discard(t, m);
+    }
+    this.onChange();
+  }
+
+  // settle is for messages whose fate a lost connection has hidden: those that are in the history were sent, the rest are sent now.
+  #settle(t) {
+    const same = (a, b) => JSON.stringify([a.content, a.head ?? {}]) === JSON.stringify([b.content, b.head ?? {}]);
+    for (const m of t.outbox.filter(m => !m.failed)) {
+      const there = [...t.messages.values()].find(d => d.seq > m.after && d.from === m.from && !d.settled && same(d, m));
+      if (!there) this.#post(t, m);
+      else { there.settled = true; this.discard(t, m); }
+    }
+  }
+
+  retry(t, m) { return this.#post(t, m); }
+
+  discard(t, m) {
+    t.outbox = t.outbox.filter(o => o !== m);
+    this.onChange();
+  }
+
+  typing(t) {
+    if (!t.attached || Date.now() - (t.typed ?? 0) < TYPING_MS) return;
+    t.typed = Date.now();
+    this.wire.note({ topic: t.id, what: 'kp' });
+  }
+
+  async erase(t, message, hard) {
+    const delseq = [message.seq, ...message.edits].sort((a, b) => a - b).map(low => ({ low }));
+    const { params } = await this.wire.request('del', { topic: t.id, what: 'msg', hard, delseq });
+    this.#erase(t, { clear: params?.del, delseq });
+    this.onChange();
+  }
+
+  // find looks for people and groups by alias, login, e-mail, address, or in Tinode's query language.
+  async find(text) {
+    let query = text.trim().replace(/^@/, '');
+    if (/^\S+@\S+$/.test(query)) query = `email:${query},alias:${query}`;
+    else if (/^\+\d+$/.test(query)) query = `tel:${query}`;
+    else if (!/[\s,:"]/.test(query)) query = `alias:${query},basic:${query},${query}`;
+    await (this.finding ??= this.wire.request('sub', { topic: 'fnd' }).catch(err => { this.finding = null; throw err; }));
+    await this.wire.request('set', { topic: 'fnd', desc: { public: query } });
+    return (await this.wire.request('get', { topic: 'fnd', what: 'sub' })).sub ?? [];
+  }
+
+  async createGroup(name) {
+    const { topic } = await this.wire.request('sub', { topic: 'new', set: { desc: { public: { fn: name } } } });
+    this.topic(topic).public = { fn: name };
+    this.#relist(topic);
+    return topic;
+  }
+
+  async invite(t, user) {
+    await this.wire.request('set', { topic: t.id, sub: { user } });
+    await this.wire.request('get', { topic: t.id, what: 'sub' });
+  }
+
+  async remove(t, user) {
+    await this.wire.request('del', { topic: t.id, what: 'sub', user });
+    t.members.delete(user);
+    this.onChange();
+  }
+
+  async leave(t) {
+    await this.wire.request('leave', { topic: t.id, unsub: true });
+    this.current = null;
+    this.#gone(t.id);
+  }
+
+  // accept and block answer a stranger who asks for a conversation.
+  async accept(t) {
+    const mode = t.acs.given;
+    await this.wire.request('set', { topic: t.id, sub: { mode } });
+    if (!isGroup(t.id)) await this.wire.request('set', { topic: t.id, sub: { user: t.id, mode } });
+    await this.wire.request('get', { topic: t.id, what: 'desc' });
+  }
+
+  async block(t) {
+    await this.wire.request('set', { topic: t.id, sub: { mode: t.acs.want.replace(/[JP]/g, '') } });
+    this.close();
+  }
+
+  async rename(name) {
+    await this.wire.request('set', { topic: 'me', desc: { public: { fn: name } } });
+    this.me.public = { ...this.me.public, fn: name };
+    this.onChange();
+  }
+
+  // --- files: the token travels in a header, never in an address ---
+
+  #headers() { return { 'X-Tinode-APIKey': API_KEY, 'X-Tinode-Auth': `Token ${this.ticket.token}` }; }
+
+  async upload(file) {
+    const body = new FormData();
+    body.append('file', file);
+    body.append('id', '1');
+    const answer = await fetch('/v0/file/u/', { method: 'POST', headers: this.#headers(), body });
+    const { ctrl } = await answer.json().catch(() => ({}));
+    if (!answer.ok || !ctrl?.params?.url) throw new Refused(ctrl ?? { code: answer.status, text: answer.statusText });
+    return ctrl.params.url;
+  }
+
+  // file resolves with an object URL for a file on this node or for data inside a message, undefined if it is elsewhere.
+  async file({ ref, val, mime, type, data }) {
+    val ??= data;
+    mime = RASTER.test(mime ?? type ?? '') ? mime ?? type : 'application/octet-stream';
+    if (val) return URL.createObjectURL(await (await fetch(`data:${mime};base64,${val}`)).blob());
+    if (typeof ref !== 'string' || !ref) return undefined;
+    const url = new URL(ref, `${location.origin}/v0/file/s/`);
+    if (url.origin !== location.origin) return undefined;
+    if (!this.files.has(url.pathname)) this.files.set(url.pathname, this.#download(url.pathname, mime));
+    return this.files.get(url.pathname);
+  }
+
+  async #download(path, mime) {
+    const answer = await fetch(path, { headers: this.#headers() });
+    if (!answer.ok) throw new Refused({ code: answer.status, text: answer.statusText });
+    return URL.createObjectURL(new Blob([await answer.blob()], { type: mime }));
+  }
+}
