@@ -60,14 +60,22 @@ var faults = [...]struct {
 	BusyHere:      {486, "busy here"},
 }
 
-// Code is the ctrl code that a client sees.
-func (f Fault) Code() int { return faults[f].code }
+// known is f, or Internal for a fault that a later release has added.
+func (f Fault) known() Fault {
+	if int(f) < len(faults) {
+		return f
+	}
+	return Internal
+}
+
+// Code is the ctrl code that a client sees (spec/client.md#codes).
+func (f Fault) Code() int { return faults[f.known()].code }
 
 // Text is the ctrl text that a client sees.
-func (f Fault) Text() string { return faults[f].text }
+func (f Fault) Text() string { return faults[f.known()].text }
 
 // Error makes a Fault an error by itself, for errors.Is.
-func (f Fault) Error() string { return faults[f].text }
+func (f Fault) Error() string { return f.Text() }
 
 // Error says what failed and why. What, if set, names the part of the request at
 // fault and reaches the client as params.what; Err is for the log only.

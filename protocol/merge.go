@@ -6,66 +6,88 @@ import (
 	"fmt"
 )
 
-// MergeJSON applies what a client sets to what is there, both JSON or empty: two
-// objects are merged key by key, anything else is replaced. [Clear] deletes a key or
-// the whole; null and nothing change nothing. merged is nil where nothing is left.
+// MergeJSON applies what a client sets (public, private, aux) to what is stored,
+// as spec/client.md#merge says: null and nothing change nothing, [Clear] deletes,
+// an object is merged key by key by the same two rules, anything else replaces.
+// Only the outermost keys are merged: what is nested deeper replaces, and keeps
+// a Clear, by which clients prune their caches. The result is compact, with keys
+// in byte order, and nil if nothing is left; its size is the caller's to bound.
+// The error says which side is not JSON; merged is then old.
 func MergeJSON(old, change []byte) (merged []byte, changed bool, err error) {
-	switch {
-	case len(change) == 0 || string(change) == "null":
-		return old, false, nil
-	case isClear(change):
-		return nil, len(old) > 0, nil
-	}
-	to, isObject, err := object(change)
+	was, err := compact(old)
 	if err != nil {
-		return nil, false, err
+		return old, false, fmt.Errorf("stored value: %w", err)
 	}
-	if !isObject {
-		return change, !bytes.Equal(old, change), nil
+	next, err := compact(change)
+	if err != nil {
+		return old, false, err
 	}
-	from, wasObject, err := object(old)
-	if err != nil || !wasObject {
-		from = map[string]json.RawMessage{}
+	switch {
+	case isNull(next):
+		return old, false, nil
+	case isClear(next):
+		next = nil
+	case next[0] == '{':
+		if next, err = mergeKeys(was, next); err != nil {
+			return old, false, err
+		}
 	}
-	changed = !wasObject && len(old) > 0
-	for k, v := range to {
-		was, there := from[k]
+	if isNull(was) {
+		was = nil
+	}
+	return next, !bytes.Equal(was, next), nil
+}
+
+// mergeKeys merges the object change into old, which counts as empty if it is
+// something else. Both are compact.
+func mergeKeys(old, change []byte) ([]byte, error) {
+	keys, add := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	if len(old) > 0 && old[0] == '{' {
+		if err := json.Unmarshal(old, &keys); err != nil {
+			return nil, err
+		}
+	}
+	if err := json.Unmarshal(change, &add); err != nil {
+		return nil, err
+	}
+	for k, v := range add {
 		switch {
 		case isClear(v):
-			delete(from, k)
-			changed = changed || there
-		case string(v) == "null" || there && bytes.Equal(was, v):
-		default:
-			from[k] = v
-			changed = true
+			delete(keys, k)
+		case !isNull(v):
+			keys[k] = v
 		}
 	}
-	if len(from) == 0 {
-		return nil, changed || len(old) > 0, nil
+	if len(keys) == 0 {
+		return nil, nil
 	}
-	if !changed {
-		return old, false, nil
-	}
-	merged, err = json.Marshal(from)
-	return merged, true, err
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(keys)
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
 }
 
-func isClear(v []byte) bool {
+func isNull(compacted []byte) bool {
+	return len(compacted) == 0 || string(compacted) == "null"
+}
+
+// isClear reports whether a JSON value is the string Clear, in any spelling.
+func isClear(compacted []byte) bool {
+	if len(compacted) > len(`"\u2421"`) || len(compacted) == 0 || compacted[0] != '"' {
+		return false
+	}
 	var s string
-	return len(v) > 1 && v[0] == '"' && len(v) < 16 && json.Unmarshal(v, &s) == nil && s == Clear
+	return json.Unmarshal(compacted, &s) == nil && s == Clear
 }
 
-// object reads v if it is an object.
-func object(v []byte) (m map[string]json.RawMessage, ok bool, err error) {
-	v = bytes.TrimSpace(v)
-	if len(v) == 0 || v[0] != '{' {
-		if len(v) > 0 && !json.Valid(v) {
-			return nil, false, fmt.Errorf("protocol: not JSON: %.40q", v)
-		}
-		return nil, false, nil
+// compact strips white space; what is empty stays so.
+func compact(j []byte) ([]byte, error) {
+	if len(j) == 0 {
+		return nil, nil
 	}
-	if err := json.Unmarshal(v, &m); err != nil {
-		return nil, false, err
-	}
-	return m, true, nil
+	var b bytes.Buffer
+	b.Grow(len(j))
+	err := json.Compact(&b, j)
+	return b.Bytes(), err
 }

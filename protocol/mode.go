@@ -60,7 +60,7 @@ func (m Mode) String() string {
 }
 
 // ParseMode reads a mode as a client writes it: letters in any order and case,
-// or "N" for none.
+// "N" or nothing for none (spec/client.md#modes).
 func ParseMode(s string) (Mode, error) {
 	if s == "N" || s == "n" {
 		return None, nil
@@ -84,18 +84,22 @@ func upper(c byte) byte {
 }
 
 // Change applies what a client asks for: a mode ("JRW"), or a relative change
-// ("+R-PS"). An empty string changes nothing.
+// ("+R-PS"), read from left to right. An empty string changes nothing; a sign
+// without letters is an error.
 func (m Mode) Change(s string) (Mode, error) {
-	if s == "" || (s[0] != '+' && s[0] != '-') {
-		if s == "" {
-			return m, nil
-		}
+	if s == "" {
+		return m, nil
+	}
+	if s[0] != '+' && s[0] != '-' {
 		return ParseMode(s)
 	}
 	for s != "" {
 		end := strings.IndexAny(s[1:], "+-") + 1
 		if end == 0 {
 			end = len(s)
+		}
+		if end == 1 {
+			return 0, fmt.Errorf("access mode %.32q: sign without permissions", s)
 		}
 		p, err := ParseMode(s[1:end])
 		if err != nil {

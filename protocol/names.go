@@ -15,23 +15,39 @@ type Node string
 // MaxNodeName is the longest allowed name of a node, in bytes.
 const MaxNodeName = 100
 
-// ParseNode checks and lower-cases a node name (RFC 1123 labels).
+// ParseNode checks and lower-cases a node name (RFC 1123 labels), as
+// spec/naming.md#node says.
 func ParseNode(s string) (Node, error) {
-	s = strings.ToLower(s)
 	if s == "" || len(s) > MaxNodeName {
 		return "", fmt.Errorf("node name must have 1 to %d characters", MaxNodeName)
 	}
-	digits := true
-	for _, l := range strings.Split(s, ".") {
+	b := []byte(s)
+	for i, c := range b { // ASCII only: strings.ToLower makes a k of the Kelvin sign
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	s = string(b)
+	last := ""
+	for l := range strings.SplitSeq(s, ".") {
 		if err := checkLabel(l); err != nil {
 			return "", fmt.Errorf("node name %q: %w", s, err)
 		}
-		digits = strings.Trim(l, "0123456789") == ""
+		last = l
 	}
-	if digits { // RFC 3696: a numeric last label is an IP address
+	if numeric(last) {
 		return "", fmt.Errorf("node name %q: must be a name, not an IP address", s)
 	}
 	return Node(s), nil
+}
+
+// numeric reports whether resolvers and URL parsers read a name that ends in the
+// label as an IPv4 address: decimal, or hexadecimal after 0x.
+func numeric(label string) bool {
+	if hex, ok := strings.CutPrefix(label, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return strings.Trim(label, "0123456789") == ""
 }
 
 func checkLabel(l string) error {
@@ -41,8 +57,7 @@ func checkLabel(l string) error {
 	if l[0] == '-' || l[len(l)-1] == '-' {
 		return errors.New("labels must not begin or end with a hyphen")
 	}
-	for i := range len(l) {
-		c := l[i]
+	for _, c := range l {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
 			return fmt.Errorf("character %q is not allowed (use letters, digits, hyphens, and xn-- forms for other scripts)", c)
 		}
@@ -98,12 +113,13 @@ func splitID(s, prefix string, home Node) (string, error) {
 	if len(local) != len(prefix)+idChars || !strings.HasPrefix(local, prefix) {
 		return "", fmt.Errorf("%w: %.64q", ErrName, s)
 	}
-	if _, err := base64.RawURLEncoding.DecodeString(local[len(prefix):]); err != nil {
+	// Strict, and 8 bytes: one id has one spelling, and the decoder skips newlines.
+	b, err := base64.RawURLEncoding.Strict().DecodeString(local[len(prefix):])
+	if err != nil || len(b) != 8 {
 		return "", fmt.Errorf("%w: %.64q", ErrName, s)
 	}
 	n := home
 	if qualified {
-		var err error
 		if n, err = ParseNode(at); err != nil {
 			return "", fmt.Errorf("%w: %w", ErrName, err)
 		}

@@ -333,11 +333,11 @@ type Pres struct {
 	Acs    *Acs    `json:"dacs,omitempty"`
 }
 
-// Info is a note that another user sent.
+// Info is a note that another user sent. From is empty where the node ends a call.
 type Info struct {
 	Topic   string          `json:"topic"`
 	Src     string          `json:"src,omitempty"`
-	From    string          `json:"from"`
+	From    string          `json:"from,omitempty"`
 	What    string          `json:"what"`
 	Seq     int             `json:"seq,omitempty"`
 	Event   string          `json:"event,omitempty"`
