@@ -67,7 +67,8 @@ export class Chat {
     this.topics = new Map();
     this.current = null;
     this.ticket = null; // {user, token}: logs in again without the password
-    this.files = new Map(); // path → promise of an object URL
+    this.files = new Map(); // path or data → promise of an object URL
+    this.sent = 0;
   }
 
   #state(state, pause) {
@@ -84,13 +85,15 @@ export class Chat {
   async #opened(params) {
     this.limits = params;
     if (!this.ticket) return;
+    let ctrl;
     try {
-      await this.#enter(await this.wire.request('login', { scheme: 'token', secret: this.ticket.token }));
+      ctrl = await this.wire.request('login', { scheme: 'token', secret: this.ticket.token });
     } catch (err) {
-      if (!(err.code >= 400 && err.code < 500)) throw err; // not known, or the node's trouble: try again later
+      if (![400, 401, 403, 404].includes(err.code)) throw err; // nothing is wrong with the token: try again later
       this.#forget();
-      this.onTrouble(err, 'resume');
+      return this.onTrouble(err, 'resume');
     }
+    await this.#enter(ctrl);
   }
 
   async #enter(ctrl) {
@@ -103,7 +106,7 @@ export class Chat {
     await this.wire.request('get', { topic: 'me', what: 'sub' });
     for (const t of this.topics.values()) if (!this.listed.has(t.id) && t !== this.current) this.topics.delete(t.id);
     this.finding = null;
-    if (this.current) this.#attach(this.current);
+    if (this.current) this.#attach(this.current).catch(err => this.onTrouble(err, 'open'));
   }
 
   // A code is asked for by returning {token, method} instead of undefined.
@@ -131,8 +134,7 @@ export class Chat {
 
   logout() {
     this.#forget();
-    this.wire.stop();
-    this.wire.start();
+    this.wire.restart();
   }
 
   #forget() {
@@ -150,7 +152,8 @@ export class Chat {
   }
 
   _data(d) {
-    const t = this.topic(d.topic);
+    const t = this.topics.get(d.topic);
+    if (!t) return;
     this.#put(t, d);
     clearTimeout(t.typing.get(d.from));
     t.typing.delete(d.from);
@@ -161,7 +164,7 @@ export class Chat {
     t.messages.set(message.seq, message);
     t.seq = Math.max(t.seq, message.seq);
     if (message.ts > t.touched) t.touched = message.ts;
-    if (message.from === this.me.id) t.read = Math.max(t.read, message.seq);
+    if (message.from === this.me.id) t.read = t.recv = Math.max(t.read, t.recv, message.seq);
   }
 
   // acknowledge tells that messages have come, or have been seen.
@@ -183,8 +186,8 @@ export class Chat {
       if (m.desc) Object.assign(this.me, { public: m.desc.public });
       if (m.tags) this.me.tags = m.tags;
       for (const s of m.sub ?? []) this.#subscription(s);
-    } else if (m.topic !== 'fnd') {
-      const t = this.topic(m.topic);
+    } else if (this.topics.has(m.topic)) {
+      const t = this.topics.get(m.topic);
       if (m.desc) this.#describe(t, m.desc);
       for (const s of m.sub ?? []) t.members.set(s.user, { ...t.members.get(s.user), ...s, online: !!s.online });
       if (m.del) this.#erase(t, m.del);
@@ -195,7 +198,6 @@ export class Chat {
     if (s.deleted) return this.#gone(s.topic);
     this.listed.add(s.topic);
     this.#describe(this.topic(s.topic), { online: false, ...s });
-    if (isGroup(s.topic) || !s.seq) return;
     this.#acknowledge(this.topic(s.topic));
   }
 
@@ -222,11 +224,11 @@ export class Chat {
   _ctrl(c) {
     if (c.id || c.code !== 205 || !c.topic) return;
     if (c.params?.unsub) this.#gone(c.topic);
-    else this.topic(c.topic).attached = false;
+    else if (this.topics.has(c.topic)) this.topics.get(c.topic).attached = false;
   }
 
   _pres(p) {
-    if (p.topic !== 'me') return this.#inTopic(this.topic(p.topic), p);
+    if (p.topic !== 'me') return this.topics.has(p.topic) && this.#inTopic(this.topics.get(p.topic), p);
     const t = this.topics.get(p.src);
     switch (p.what) {
       case 'gone': return this.#gone(p.src);
@@ -294,8 +296,9 @@ export class Chat {
     try {
       await this.#attach(t);
     } catch (err) {
-      if (!known && err.code) this.topics.delete(id);
-      if (this.current === t && err.code) this.current = null;
+      if (!err.code) return; // no connection: it is attached when there is one
+      if (!known) this.topics.delete(id);
+      if (this.current === t) this.current = null;
       throw err;
     }
   }
@@ -342,7 +345,7 @@ export class Chat {
 
   send(t, content, head = {}, attachments) {
     if (typeof content === 'object') head = { mime: 'text/x-drafty', ...head };
-    t.outbox.push({ local: crypto.randomUUID(), from: this.me.id, ts: new Date().toISOString(), head, content, attachments, after: t.seq });
+    t.outbox.push({ local: `out${++this.sent}`, from: this.me.id, ts: new Date().toISOString(), head, content, attachments, after: t.seq });
     this.#post(t, t.outbox.at(-1));
   }
 
@@ -465,17 +468,17 @@ export class Chat {
   async file({ ref, val, mime, type, data }) {
     val ??= data;
     mime = RASTER.test(mime ?? type ?? '') ? mime ?? type : 'application/octet-stream';
-    if (val) return URL.createObjectURL(await (await fetch(`data:${mime};base64,${val}`)).blob());
-    if (typeof ref !== 'string' || !ref) return undefined;
-    const url = new URL(ref, `${location.origin}/v0/file/s/`);
-    if (url.origin !== location.origin) return undefined;
-    if (!this.files.has(url.pathname)) this.files.set(url.pathname, this.#download(url.pathname, mime));
-    return this.files.get(url.pathname);
+    const url = new URL(typeof ref === 'string' ? ref : '', `${location.origin}/v0/file/s/`);
+    if (!val && (!ref || url.origin !== location.origin)) return undefined;
+    const key = val || url.pathname;
+    const load = () => val ? Uint8Array.from(atob(val), c => c.charCodeAt(0)) : this.#download(url.pathname);
+    if (!this.files.has(key)) this.files.set(key, Promise.resolve().then(load).then(part => URL.createObjectURL(new Blob([part], { type: mime }))));
+    return this.files.get(key);
   }
 
-  async #download(path, mime) {
+  async #download(path) {
     const answer = await fetch(path, { headers: this.#headers() });
     if (!answer.ok) throw new Refused({ code: answer.status, text: answer.statusText });
-    return URL.createObjectURL(new Blob([await answer.blob()], { type: mime }));
+    return answer.blob();
   }
 }

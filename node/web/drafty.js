@@ -75,7 +75,7 @@ function element({ tp, data }, { attachment, name }) {
   return { container: make(TAGS[tp] ?? 'span') };
 }
 
-function safeAddress(text) {
+export function safeAddress(text) {
   try {
     const url = new URL(text);
     return ['http:', 'https:', 'mailto:', 'tel:'].includes(url.protocol) ? url.href : '';

@@ -1,6 +1,6 @@
 // One connection to the node: the client protocol as JSON packets over a WebSocket.
 // A request resolves with the first {ctrl} or {meta} that carries its id. A connection
-// that is lost is dialled again, ever more slowly, until stop().
+// that is lost is dialled again, ever more slowly.
 
 // The key that all public clients carry. It tells which protocol is spoken and guards nothing.
 export const API_KEY = 'AQEAAAABAAD_rAp4DJh05a1HAwFT3A6K';
@@ -20,7 +20,6 @@ export class Refused extends Error {
 
 export class Wire {
   #ws = null;
-  #wanted = false;
   #tries = 0;
   #timer = 0;
   #next = 1;
@@ -34,17 +33,7 @@ export class Wire {
     document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.#hurry());
   }
 
-  start() {
-    this.#wanted = true;
-    this.#tries = 0;
-    this.#dial();
-  }
-
-  stop() {
-    this.#wanted = false;
-    clearTimeout(this.#timer);
-    this.#ws?.close();
-  }
+  start() { this.#dial(); }
 
   // restart drops the connection so that what is in doubt is found out on the next one.
   restart() { this.#ws?.close(); }
@@ -66,7 +55,7 @@ export class Wire {
 
   #dial() {
     clearTimeout(this.#timer);
-    if (this.#ws || !this.#wanted) return;
+    if (this.#ws) return;
     this.onState('connecting');
     const ws = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/v0/channels?apikey=${API_KEY}`);
     this.#ws = ws;
@@ -106,7 +95,6 @@ export class Wire {
       reject(new Refused({ text: 'connection lost' }));
     }
     this.#waiting.clear();
-    if (!this.#wanted) return;
     if (ws.born && Date.now() - ws.born > STEADY_MS) this.#tries = 0;
     const pause = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this.#tries++) * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => this.#dial(), pause);
