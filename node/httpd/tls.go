@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -34,8 +35,10 @@ type ACME struct {
 	Client *http.Client
 }
 
-// certCheck is how often the files of a certificate are looked at.
-const certCheck = 10 * time.Second
+const (
+	certCheck  = 10 * time.Second // how often the files of a certificate are looked at
+	certReport = time.Minute      // between complaints
+)
 
 // secure makes the settings of TLS, nil for none, and what wraps the handler of
 // plain HTTP to answer the authority.
@@ -53,11 +56,30 @@ func (s *Server) secure() (*tls.Config, func(http.Handler) http.Handler, error) 
 		return &tls.Config{GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}}, plain, nil
 	case acme.CacheDir != "":
 		m := manager(acme, s.node.Name())
-		return m.TLSConfig(), m.HTTPHandler, nil
+		t := m.TLSConfig()
+		t.GetCertificate = s.reported(t.GetCertificate)
+		return t, m.HTTPHandler, nil
 	case s.cfg.Redirect != nil:
 		return nil, nil, errors.New("httpd: a redirect to HTTPS needs TLS")
 	}
 	return nil, plain, nil
+}
+
+type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// reported logs why there is no certificate for the node's own name, now and then.
+func (s *Server) reported(get getCertificate) getCertificate {
+	var last atomic.Int64 // Unix seconds
+	return func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		cert, err := get(h)
+		if err != nil && h.ServerName == string(s.node.Name()) {
+			now, before := time.Now().Unix(), last.Load()
+			if now-before >= int64(certReport/time.Second) && last.CompareAndSwap(before, now) {
+				s.log.Warn("no certificate for this node", "err", err)
+			}
+		}
+		return cert, err
+	}
 }
 
 func manager(a ACME, name protocol.Node) *autocert.Manager {
