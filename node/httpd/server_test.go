@@ -414,6 +414,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	do(t, "GET", "http://"+s.addr+"/v0/file/s/node.test/sesame-file?auth=token&secret=sesame-token", "", "X-Tinode-APIKey: sesame-key")
 	c, _ := dialWS(t, s.addr, goodKey, nil)
 	exchange(t, c, "sesame-packet")
+	c.Abort()
 	s.stop()
 	got := log.String()
 	if strings.Contains(got, "sesame") || strings.Contains(got, protocol.DefaultAPIKey) {

@@ -1,0 +1,219 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"parley/node"
+	"parley/protocol"
+	"parley/store"
+)
+
+// blobs watches which blobs there are, and fails on demand.
+type blobs struct {
+	store.Blobs
+	ids  map[string]bool
+	fail error // of Commit
+}
+
+type blobWriter struct {
+	store.BlobWriter
+	b  *blobs
+	id string
+}
+
+func (b *blobs) Create(id string) (store.BlobWriter, error) {
+	w, err := b.Blobs.Create(id)
+	return &blobWriter{w, b, id}, err
+}
+
+func (b *blobs) Remove(id string) error { delete(b.ids, id); return b.Blobs.Remove(id) }
+
+func (w *blobWriter) Commit() error {
+	if w.b.fail != nil {
+		return w.b.fail
+	}
+	w.b.ids[w.id] = true
+	return w.BlobWriter.Commit()
+}
+
+func fileWorld(t *testing.T, change func(*node.Config)) (*world, *blobs) {
+	b := &blobs{ids: map[string]bool{}}
+	return newWorld(t, func(c *node.Config) {
+		b.Blobs, c.Blobs = c.Blobs, b
+		if change != nil {
+			change(c)
+		}
+	}), b
+}
+
+func upload(w *world, u string, body io.Reader) (*store.File, error) {
+	return w.n.SaveFile(context.Background(), node.Upload{Who: node.Identity{User: protocol.UserID(u), Level: store.LevelAuth}, Name: "a.txt", MIME: "text/plain", Body: body})
+}
+
+func TestFileLivesWhileItIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, b := fileWorld(t, nil)
+		defer w.end()
+		al := w.user("al")
+		w.user("bo")
+		unused, err := upload(w, al, strings.NewReader("unused"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		used, err := upload(w, al, strings.NewReader("used"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		picture, err := upload(w, al, strings.NewReader("picture"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		extra := func(f *store.File) string {
+			return fmt.Sprintf(`"extra":{"attachments":[%q,"https://elsewhere.example/x"]}`, node.FilePath("localhost", f))
+		}
+		w.ask("al", `{"sub":{"id":"1","topic":"slf"}}`, 200)
+		seq := w.ask("al", `{"pub":{"id":"2","topic":"slf","content":"x"},`+extra(used)+`}`, 202)["seq"]
+		w.ask("al", `{"set":{"id":"3","topic":"me","desc":{"public":{"fn":"al","photo":{"ref":"x"}}}},`+extra(picture)+`}`, 200)
+		if f, body := read(t, w, al, used.ID); f == nil || f.Uses != 1 || body != "used" || f.Size != 4 {
+			t.Errorf("used: %+v %q", f, body)
+		}
+		pass(59 * time.Minute)
+		if f, body := read(t, w, al, unused.ID); f == nil || body != "unused" {
+			t.Errorf("unused, too early: %+v %q", f, body)
+		}
+		pass(2 * time.Minute)
+		if f, _ := read(t, w, al, unused.ID); f != nil || len(b.ids) != 2 {
+			t.Errorf("unused: %+v, %d blobs", f, len(b.ids))
+		}
+		w.ask("al", fmt.Sprintf(`{"del":{"id":"4","topic":"slf","what":"msg","delseq":[{"low":%v}],"hard":true}}`, seq), 200)
+		w.ask("al", `{"set":{"id":"5","topic":"me","desc":{"public":{"fn":"al2"}}},"extra":{"attachments":[]}}`, 200)
+		pass(2 * time.Minute)
+		if f, _ := read(t, w, al, used.ID); f != nil {
+			t.Errorf("of a deleted message: %+v", f)
+		}
+	})
+}
+
+// read opens a file; nil if it is not there.
+func read(t *testing.T, w *world, u, id string) (*store.File, string) {
+	t.Helper()
+	f, r, err := w.n.OpenFile(context.Background(), node.Identity{User: protocol.UserID(u)}, id)
+	if errors.Is(err, protocol.NotFound) {
+		return nil, ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	body, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, string(body)
+}
+
+func TestFailedUploadsLeaveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, b := fileWorld(t, func(c *node.Config) { c.Limits.MaxFile = 10 })
+		defer w.end()
+		al := w.user("al")
+		broken := errors.New("broken")
+		for name, c := range map[string]struct {
+			who  string
+			body io.Reader
+			fail error
+			want error
+		}{
+			"too large":    {al, strings.NewReader("12345678901"), nil, protocol.TooLarge},
+			"broken body":  {al, iotest.ErrReader(broken), nil, broken},
+			"disk is full": {al, strings.NewReader("x"), fmt.Errorf("blob: %w", store.ErrFull), protocol.Full},
+			"stranger":     {"", strings.NewReader("x"), nil, protocol.Unauthorized},
+		} {
+			b.fail = c.fail
+			if _, err := upload(w, c.who, c.body); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", name, err, c.want)
+			}
+		}
+		b.fail = nil
+		if _, err := upload(w, al, strings.NewReader("1234567890")); err != nil {
+			t.Errorf("the largest allowed: %v", err)
+		}
+		count := 0
+		err := w.st.View(func(tx store.Tx) error {
+			for _, err := range tx.Unused(time.Now().Add(100 * time.Hour)) {
+				if err != nil {
+					return err
+				}
+				count++
+			}
+			return nil
+		})
+		if err != nil || count != 1 || len(b.ids) != 1 {
+			t.Errorf("%d files, %d blobs, %v", count, len(b.ids), err)
+		}
+	})
+}
+
+// stall is a body that takes until its time.
+type stall struct{ d time.Duration }
+
+func (s *stall) Read(p []byte) (int, error) {
+	if s.d == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(s.d)
+	s.d = 0
+	return copy(p, "slow"), nil
+}
+
+func TestSlowUploadIsNotCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := fileWorld(t, func(c *node.Config) { c.UnusedFiles = time.Minute })
+		defer w.end()
+		al := w.user("al")
+		f, err := upload(w, al, &stall{3 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, body := read(t, w, al, f.ID); body != "slow" {
+			t.Errorf("got %q", body)
+		}
+	})
+}
+
+func TestCrashedUploadIsCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, b := fileWorld(t, nil)
+		defer w.end()
+		al := w.user("al")
+		f, err := upload(w, al, strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// As a crash leaves it between the blob and the last record, or while
+		// it is being removed.
+		f.Size = -1
+		if err := w.st.Update(func(tx store.Tx) error { return tx.PutFile(f) }); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := read(t, w, al, f.ID); got != nil {
+			t.Errorf("an unfinished file can be read: %+v", got)
+		}
+		pass(62 * time.Minute)
+		if len(b.ids) != 0 {
+			t.Errorf("blobs %v are left", b.ids)
+		}
+		err = w.st.View(func(tx store.Tx) error { _, err := tx.File(f.ID); return err })
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the record is left: %v", err)
+		}
+	})
+}
