@@ -53,7 +53,7 @@ func (r *room) setOwnMode(q *request, mode string) error {
 func (r *room) setOtherMode(q *request, u protocol.UserID, mode string) error {
 	a, target := r.at(q), r.member(u)
 	if a == nil {
-		return protocol.NotAttached
+		return protocol.Denied
 	}
 	if target == nil {
 		return r.policy.invite(q, a.m, u, mode)

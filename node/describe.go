@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"parley/protocol"
@@ -355,6 +356,9 @@ func (r *room) changedTopic(q *request, m *member, in *protocol.SetDesc, root bo
 		}
 		return nil, false, protocol.Denied
 	}
+	if d := in.Defacs; d != nil && strings.ContainsAny(d.Auth+d.Anon, "Oo") {
+		return nil, false, protocol.Malformed
+	}
 	var err error
 	var public, trusted bool
 	if rec.Public, public, err = protocol.MergeJSON(rec.Public, in.Public); err != nil {
@@ -375,7 +379,7 @@ func (r *room) changedTopic(q *request, m *member, in *protocol.SetDesc, root bo
 	return &rec, changed, nil
 }
 
-// changeDefacs applies a change of default access; ownership is never given by default.
+// changeDefacs applies a change of default access; ownership cannot be had by default.
 func changeDefacs(d store.Defacs, in *protocol.Defacs) (store.Defacs, error) {
 	if in == nil {
 		return d, nil

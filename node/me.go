@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -26,6 +27,7 @@ type me struct {
 	n    *Node
 	user protocol.UserID
 
+	mode     protocol.Mode // own; without P one is offline to all and told nothing
 	attached map[*session]*visit
 	online   bool // others were told so
 	left     time.Time
@@ -51,14 +53,24 @@ type (
 
 func newMe(t *topic) kind {
 	_, user, _ := cutOwn(t.id)
-	return &me{t: t, n: t.n, user: user, attached: map[*session]*visit{}}
+	return &me{t: t, n: t.n, user: user, mode: protocol.ModeMe, attached: map[*session]*visit{}}
 }
 
 // load implements kind.
 func (k *me) load(tx store.Tx) error {
 	u, err := tx.User(k.user)
-	if err == nil && u.State == store.StateDeleted {
-		err = store.ErrNotFound
+	if err != nil {
+		return err
+	}
+	if u.State == store.StateDeleted {
+		return store.ErrNotFound
+	}
+	own, err := tx.Sub(k.t.id, k.user) // only there if the mode was changed
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		k.mode = own.Mode()
 	}
 	return err
 }
@@ -95,6 +107,7 @@ func (k *me) attach(s *session, background bool) {
 	h.mu.Lock()
 	h.me = append(h.me, s)
 	h.mu.Unlock()
+	h.silent.Store(!k.mode.Has(protocol.Presence))
 	if background {
 		v.cancel = k.t.after(bkgDelay, stayEvent{s})
 		return
@@ -115,13 +128,18 @@ func (k *me) arrive(s *session) {
 		}
 		return
 	}
+	if !k.mode.Has(protocol.Presence) {
+		return
+	}
 	k.online, k.lastUA = true, ua
 	if h := k.n.hub(k.user); h != nil {
 		h.online.Store(true)
 		h.ua.Store(&ua)
 	}
 	k.t.setOnline(true)
-	k.n.tellContacts(k.user, protocol.Pres{What: "on", UA: ua})
+	for _, peer := range k.n.tellContacts(k.user, protocol.Pres{What: "on", UA: ua}) {
+		s.send(&protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: string(peer), What: "on"}})
+	}
 }
 
 // apply: a background session that stayed is present now.
@@ -168,7 +186,13 @@ func (offEvent) apply(t *topic) {
 	if k.cancel == nil { // a session came back just now
 		return
 	}
-	k.cancel, k.online = nil, false
+	k.cancel = nil
+	k.depart()
+}
+
+// depart makes the user offline.
+func (k *me) depart() {
+	k.online = false
 	k.t.setOnline(false)
 	if h := k.n.hub(k.user); h != nil {
 		h.online.Store(false)
@@ -280,7 +304,7 @@ func (k *me) getDesc(q *request, opts *protocol.GetOpts) {
 		Updated: protocol.Ptr(u.Updated),
 		Touched: protocol.Ptr(u.Updated),
 		Defacs:  wireDefacs(u.Defacs),
-		Acs:     protocol.NewAcs(protocol.ModeMe, protocol.ModeMe),
+		Acs:     protocol.NewAcs(k.mode, protocol.ModeMe),
 	}
 	if q.s.who.Level == store.LevelRoot {
 		d.Status = u.State.String()
@@ -329,6 +353,9 @@ func (k *me) getSub(q *request, opts *protocol.GetOpts) {
 			if err != nil {
 				return err
 			}
+			if s.Topic == k.t.id {
+				continue
+			}
 			d, err := k.n.subscription(tx, s, opts)
 			if err != nil {
 				return err
@@ -376,7 +403,9 @@ func (k *me) set(q *request, in *protocol.SetQuery) {
 		k.setDesc(q, in.Desc)
 	}
 	if in.Sub != nil {
-		q.refuse(protocol.Unsupported)
+		if err := k.setMode(q, in.Sub); err != nil {
+			q.refuse(err)
+		}
 	}
 	if in.Tags != nil {
 		k.setTags(q, in.Tags)
@@ -388,6 +417,45 @@ func (k *me) set(q *request, in *protocol.SetQuery) {
 	if in.Aux != nil {
 		q.refuse(protocol.Unsupported)
 	}
+}
+
+// setMode changes the own mode of me: without P the user is offline to all.
+func (k *me) setMode(q *request, in *protocol.SetSub) error {
+	if in.User != "" && in.User != string(k.user) {
+		return protocol.Denied
+	}
+	want, err := k.mode.Change(in.Mode)
+	if err != nil {
+		return protocol.Malformed
+	}
+	want = want&protocol.ModeMe | protocol.Join
+	if want == k.mode {
+		q.unchanged("not modified")
+		return nil
+	}
+	sub := newSub(k.t.id, k.user, want, protocol.ModeMe, q.at)
+	if err := k.n.store.Update(func(tx store.Tx) error { return tx.PutSub(&sub) }); err != nil {
+		return err
+	}
+	k.mode = want
+	h := k.n.hub(k.user)
+	if h != nil {
+		h.silent.Store(!want.Has(protocol.Presence))
+	}
+	q.ok(200, map[string]any{"acs": protocol.NewAcs(want, protocol.ModeMe)})
+	switch {
+	case k.online && !want.Has(protocol.Presence):
+		k.left = q.at
+		k.depart()
+	case !k.online && want.Has(protocol.Presence):
+		for s, v := range k.attached {
+			if !v.background {
+				k.arrive(s)
+				break
+			}
+		}
+	}
+	return nil
 }
 
 func (k *me) setDesc(q *request, in *protocol.SetDesc) {

@@ -23,7 +23,7 @@ func (r *room) note(q *request, in *protocol.Note) {
 			r.relay(q, m, &protocol.Info{What: in.What})
 		}
 	case "data":
-		if m.mode().Has(protocol.Write) {
+		if len(in.Payload) > 0 && m.mode().Has(protocol.Write) {
 			r.relay(q, m, &protocol.Info{What: in.What, Seq: in.Seq, Event: in.Event, Payload: in.Payload})
 		}
 	case "call":

@@ -16,12 +16,13 @@ func cutOwn(id protocol.TopicID) (prefix string, u protocol.UserID, ok bool) {
 }
 
 // tellContacts tells those who are online, have a conversation with u and may see u's
-// presence. Who they are is read from the store each time: it is always right, and
+// presence; it returns those whose presence u sees. Who they are is read from the store each time: it is always right, and
 // only contacts that are online cost more than a key.
-func (n *Node) tellContacts(u protocol.UserID, p protocol.Pres) {
+func (n *Node) tellContacts(u protocol.UserID, p protocol.Pres) (seen []protocol.UserID) {
 	var to []protocol.UserID
+	sees := protocol.Join | protocol.Presence
 	err := n.store.View(func(tx store.Tx) error {
-		to = to[:0]
+		to, seen = to[:0], seen[:0]
 		for s, err := range tx.SubsOf(u) {
 			if err != nil {
 				return err
@@ -40,21 +41,28 @@ func (n *Node) tellContacts(u protocol.UserID, p protocol.Pres) {
 			if err != nil {
 				return err
 			}
-			if theirs.Live() && theirs.Mode().Has(protocol.Join|protocol.Presence) {
+			if !theirs.Live() {
+				continue
+			}
+			if theirs.Mode().Has(sees) && !n.silences(peer, p.What) {
 				to = append(to, peer)
+			}
+			if s.Mode().Has(sees) && n.userOnline(peer) {
+				seen = append(seen, peer)
 			}
 		}
 		return nil
 	})
 	if err != nil {
 		n.log.Error("presence not told", "err", err)
-		return
+		return nil
 	}
 	p.Topic, p.Src = "me", string(u)
 	packet := (&protocol.Response{Pres: &p}).Encode()
 	for _, peer := range to {
 		n.onMe(peer, "", func(s *session) { s.queue(packet) })
 	}
+	return seen
 }
 
 // subscription is one line of the list on me; nil if there is nothing to show.

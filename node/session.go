@@ -36,7 +36,8 @@ type session struct {
 	out     [][]byte
 	waiting int // bytes in out
 	writing bool
-	closed  bool
+	closed  bool // no more is taken; what waits is still sent
+	why     CloseReason
 	topics  map[protocol.TopicID]*topic // attached to
 }
 
@@ -174,9 +175,13 @@ func (s *session) write() {
 		s.mu.Lock()
 		batch := s.out
 		s.out = nil
-		if len(batch) == 0 || s.closed {
+		if len(batch) == 0 {
 			s.writing = false
+			closed, why := s.closed, s.why
 			s.mu.Unlock()
+			if closed {
+				s.conn.Close(why)
+			}
 			return
 		}
 		s.mu.Unlock()
@@ -194,7 +199,8 @@ func (s *session) write() {
 	}
 }
 
-// close ends the connection; the reader then cleans up.
+// close ends the connection when what waits has been sent, or at once if the client
+// does not read; the reader then cleans up.
 func (s *session) close(reason CloseReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,9 +208,17 @@ func (s *session) close(reason CloseReason) {
 }
 
 func (s *session) closeLocked(reason CloseReason) {
-	if !s.closed {
-		s.closed = true
-		s.n.start(func() { s.conn.Close(reason) }) // may block on the network
+	if s.closed {
+		return
+	}
+	s.closed, s.why = true, reason
+	switch {
+	case reason == CloseSlow:
+		s.out = nil
+		s.n.start(func() { s.conn.Close(reason) })
+	case !s.writing:
+		s.writing = true
+		s.n.start(s.write)
 	}
 }
 

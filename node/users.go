@@ -19,6 +19,8 @@ type hub struct {
 	// online is kept by the user's me: it also holds while the last session may be
 	// coming back.
 	online atomic.Bool
+	// silent says that the user does not want to be told of presence.
+	silent atomic.Bool
 }
 
 func (n *Node) hub(u protocol.UserID) *hub {
@@ -109,6 +111,9 @@ func (n *Node) presOnMe(u protocol.UserID, skip protocol.TopicID, p protocol.Pre
 // broadcast sends r to the sessions of u on me but one; it is encoded only if there
 // is anyone to read it.
 func (n *Node) broadcast(u protocol.UserID, skip protocol.TopicID, r *protocol.Response, except *session) {
+	if r.Pres != nil && n.silences(u, r.Pres.What) {
+		return
+	}
 	var packet []byte
 	n.onMe(u, skip, func(s *session) {
 		if s == except {
@@ -119,6 +124,16 @@ func (n *Node) broadcast(u protocol.UserID, skip protocol.TopicID, r *protocol.R
 		}
 		s.queue(packet)
 	})
+}
+
+// silences reports whether u does not want to know that something has happened.
+func (n *Node) silences(u protocol.UserID, what string) bool {
+	switch what {
+	case "on", "off", "ua", "msg", "upd":
+		h := n.hub(u)
+		return h != nil && h.silent.Load()
+	}
+	return false
 }
 
 // evictUser closes all sessions of a user whose account has ended or is suspended.

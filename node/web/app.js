@@ -161,7 +161,7 @@ function paintSide() {
   $('found-none').textContent = found?.length ? `${found.length} found` : 'Nobody found. Type a whole login, address or e-mail.';
   keyed($('found-list'), found ?? [], f => ({
     key: f.topic, name: f.public?.fn,
-    build: () => topicRow(f.topic, { name: f.public?.fn || f.topic, line: (f.private ?? []).join(', ') }, f.public),
+    build: () => topicRow(f.topic, { name: f.public?.fn || f.topic, line: (f.private ?? []).map(tag => tag.replace(/^\w+:/, '')).join(', ') }, f.public),
   }));
 }
 

@@ -1,0 +1,135 @@
+// Package blob keeps the bytes of files in a directory: two letters of the id name
+// a folder, so that none gets too large.
+package blob
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"parley/store"
+)
+
+const tempSuffix = ".tmp"
+
+// Dir is a directory of blobs. It implements store.Blobs.
+type Dir struct{ root string }
+
+// Open opens or makes the directory, and removes what a crash left half written.
+func Open(root string) (*Dir, error) {
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, err
+	}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, tempSuffix) {
+			return os.Remove(path)
+		}
+		return err
+	})
+	return &Dir{root}, err
+}
+
+// path of a blob; ids that are no base64url have none.
+func (d *Dir) path(id string) (string, error) {
+	if _, err := base64.RawURLEncoding.DecodeString(id); err != nil || len(id) < 4 {
+		return "", fmt.Errorf("%w: blob %.32q", store.ErrNotFound, id)
+	}
+	return filepath.Join(d.root, id[:2], id[2:]), nil
+}
+
+// Create implements store.Blobs.
+func (d *Dir) Create(id string) (store.BlobWriter, error) {
+	path, err := d.path(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fault(err)
+	}
+	f, err := os.OpenFile(path+tempSuffix, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fault(err)
+	}
+	return &writer{f: f, path: path}, nil
+}
+
+// Open implements store.Blobs.
+func (d *Dir) Open(id string) (io.ReadSeekCloser, error) {
+	path, err := d.path(id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: blob %s", store.ErrNotFound, id)
+	}
+	return f, err
+}
+
+// Remove implements store.Blobs. What is not there is no error.
+func (d *Dir) Remove(id string) error {
+	path, err := d.path(id)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// writer takes the bytes of a new blob beside its place.
+type writer struct {
+	f    *os.File
+	path string
+	done bool
+}
+
+// Write implements io.Writer.
+func (w *writer) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	return n, fault(err)
+}
+
+// Commit implements store.BlobWriter: bytes first, then the name, then the folder.
+func (w *writer) Commit() error {
+	if err := w.f.Sync(); err != nil {
+		return fault(err)
+	}
+	if err := os.Rename(w.f.Name(), w.path); err != nil {
+		return fault(err)
+	}
+	w.done = true
+	return syncDir(filepath.Dir(w.path))
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return fault(errors.Join(d.Sync(), d.Close()))
+}
+
+// Close implements io.Closer.
+func (w *writer) Close() error {
+	err := w.f.Close()
+	if !w.done {
+		err = errors.Join(err, os.Remove(w.f.Name()))
+	}
+	return err
+}
+
+// fault gives the contract's error for a full disk.
+func fault(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	return err
+}
