@@ -216,9 +216,6 @@ func (r *room) depart(m *member, hard bool) error {
 	if err := r.endSub(q, m); err != nil {
 		return err
 	}
-	r.evict(q, m, true)
-	if !m.sub.Reader {
-		r.presAcs(q, m, &protocol.Acs{Want: "N", Given: "N"})
-	}
+	r.putOut(q, m, func() {})
 	return nil
 }

@@ -85,6 +85,7 @@ func (r *room) getCard(q *request, m *member, opts *protocol.GetOpts) {
 	d := &protocol.Desc{Updated: protocol.Ptr(c.updated), Acs: &protocol.Acs{Mode: r.policy.offers(q.who).String()}}
 	if m != nil {
 		d.Acs = protocol.NewAcs(m.sub.Want, m.sub.Given)
+		d.Private = m.sub.Private
 	}
 	if r.rec != nil {
 		d.Created = protocol.Ptr(r.rec.Created)

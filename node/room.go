@@ -311,11 +311,18 @@ func (r *room) expel(q *request, m *member) error {
 	if err := r.endSub(q, m); err != nil {
 		return err
 	}
+	r.putOut(q, m, func() { q.ok(200, nil) })
+	return nil
+}
+
+// putOut takes one whose subscription has ended out of the room and tells everybody
+// whom it concerns, after the answer.
+func (r *room) putOut(q *request, m *member, answer func()) {
 	present := m.sessions > 0
 	r.evict(q, m, true)
-	q.ok(200, nil)
+	answer()
 	if m.sub.Reader {
-		return nil
+		return
 	}
 	r.presAcs(q, m, &protocol.Acs{Want: "N", Given: "N"})
 	if r.t.id.Kind() == protocol.KindP2P {
@@ -327,7 +334,6 @@ func (r *room) expel(q *request, m *member) error {
 			return !a.reader && a.m.mode().Has(protocol.Presence)
 		})
 	}
-	return nil
 }
 
 // endSub stores that a subscription has ended.

@@ -153,6 +153,7 @@ func (n *Node) evictOthers(u protocol.UserID, but *session) {
 	h.mu.Unlock()
 	for _, s := range open {
 		if s != but {
+			s.reply(&protocol.Ctrl{Code: 205, Text: okText(205)})
 			s.close(CloseNormal)
 		}
 	}
