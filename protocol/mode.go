@@ -115,8 +115,12 @@ func (m Mode) Change(s string) (Mode, error) {
 	return m, nil
 }
 
-// Delta writes the change from m to n as clients read it, "+R-P"; empty if equal.
+// Delta writes the change from m to n as clients read it, "+R-P"; empty if equal, n
+// whole if there was nothing before.
 func (m Mode) Delta(n Mode) string {
+	if m == None && n != None {
+		return n.String()
+	}
 	var b strings.Builder
 	if add := n &^ m; add != 0 {
 		b.WriteString("+" + add.String())

@@ -31,7 +31,7 @@ func TestModes(t *testing.T) {
 
 func TestModeDelta(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
-		{"N", "JRW", "+JRW"}, {"JRW", "N", "-JRW"}, {"JRW", "JRP", "+P-W"}, {"JRWPS", "JRWPASD", "+AD"}, {"N", "N", ""},
+		{"N", "JRW", "JRW"}, {"JRW", "N", "-JRW"}, {"JRW", "JRP", "+P-W"}, {"JRWPS", "JRWPASD", "+AD"}, {"N", "N", ""},
 	} {
 		from, _ := ParseMode(c.from)
 		to, _ := ParseMode(c.to)
