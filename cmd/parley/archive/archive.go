@@ -177,14 +177,15 @@ func (w *Writer) AddFile(name, path string) error {
 	})
 }
 
-// AddTree copies the files below a directory. A file that goes away meanwhile is
-// left out: the node removed it.
+// AddTree copies the files below a directory, but those that end with ".tmp", which
+// are not whole yet. A file that goes away meanwhile is left out: the node removed
+// it.
 func (w *Writer) AddTree(name, dir string) error {
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if err != nil || !e.Type().IsRegular() {
+		if err != nil || !e.Type().IsRegular() || strings.HasSuffix(path, ".tmp") {
 			return err
 		}
 		rel, err := filepath.Rel(dir, path)
@@ -255,7 +256,7 @@ func extract(r *tar.Reader, dir string) (Manifest, error) {
 	for {
 		head, err := r.Next()
 		if err != nil { // a whole archive has a manifest before its end
-			return Manifest{}, fmt.Errorf("%w: %w", ErrFormat, noEOF(err))
+			return Manifest{}, whole(err, ErrFormat)
 		}
 		if head.Name == manifestName {
 			return readManifest(r, d)
@@ -271,9 +272,16 @@ func extract(r *tar.Reader, dir string) (Manifest, error) {
 	}
 }
 
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+// whole explains the end of a file where none should be; other errors are as they
+// are, or of a kind.
+func whole(err, kind error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: it has been cut short", ErrFormat)
+	case kind != nil:
+		return fmt.Errorf("%w: %w", kind, err)
 	}
 	return err
 }
@@ -299,7 +307,7 @@ func unpack(r io.Reader, dir, name string, d *digest) error {
 	to := io.Writer(d)
 	if dir == "" {
 		_, err := io.Copy(to, r)
-		return noEOF(err)
+		return whole(err, nil)
 	}
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -310,13 +318,13 @@ func unpack(r io.Reader, dir, name string, d *digest) error {
 		return err
 	}
 	_, err = io.Copy(io.MultiWriter(f, to), r)
-	return errors.Join(noEOF(err), f.Sync(), f.Close())
+	return errors.Join(whole(err, nil), f.Sync(), f.Close())
 }
 
 func readManifest(r io.Reader, d *digest) (Manifest, error) {
 	var m Manifest
 	if err := json.NewDecoder(io.LimitReader(r, maxManifest)).Decode(&m); err != nil {
-		return m, fmt.Errorf("%w: manifest: %w", ErrFormat, noEOF(err))
+		return m, whole(err, ErrFormat)
 	}
 	if m.Format != format {
 		return m, fmt.Errorf("%w: form %.40q is not known to this release", ErrFormat, m.Format)

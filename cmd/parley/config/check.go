@@ -154,6 +154,8 @@ func (s *Settings) checkTLS() []*Problem {
 		all = s.one("http.acme", "needs a node.name in the public DNS, not one under localhost")
 	case h.ACMEEmail != "" && !h.ACME:
 		all = s.one("http.acme_email", "has no effect without http.acme = true")
+	case h.ACMEDirectory != "" && !h.ACME:
+		all = s.one("http.acme_directory", "has no effect without http.acme = true")
 	}
 	if h.Redirect != "" && h.TLSCert == "" && !h.ACME {
 		all = append(all, s.problem("http.redirect", "has nowhere to lead: set http.tls_cert and http.tls_key, or http.acme"))

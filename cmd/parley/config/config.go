@@ -55,6 +55,9 @@ type HTTP struct {
 	ACME bool `toml:"acme"`
 	// Where Let's Encrypt may write to about the certificate. Optional.
 	ACMEEmail string `toml:"acme_email"`
+	// Another certificate authority with ACME than Let's Encrypt, by the URL of
+	// its directory.
+	ACMEDirectory string `toml:"acme_directory"`
 	// Address and port for plain HTTP, such as ":80", that only leads to HTTPS.
 	Redirect string `toml:"redirect"`
 	// Directory of a web client to serve at /, for example a copy of

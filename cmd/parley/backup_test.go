@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"parley/cmd/parley/archive"
+	"parley/cmd/parley/config"
+)
+
+// addFile puts an attachment where a node keeps them.
+func addFile(t *testing.T, data string) {
+	t.Helper()
+	file := filepath.Join(dataDir(data).files(), "xx", "attachment")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("picture"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A backup made from a running node and one from a stopped node both come back.
+func TestBackupAndRestore(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "d")
+	good(t, "", "init", "--data", data, "--name", "a.localhost")
+	p := start(t, data)
+	good(t, "secret1\n", "user", "add", "alice", "--password-stdin", "--data", data)
+	addFile(t, data)
+	dir := t.TempDir()
+	live, still := filepath.Join(dir, "live.tar"), filepath.Join(dir, "still.tar")
+	out := good(t, "", "backup", live, "--data", data)
+	if !strings.Contains(out, "of node a.localhost") || !strings.Contains(out, "key is not in it") {
+		t.Errorf("backup says %q", out)
+	}
+	p.stop()
+	good(t, "", "backup", still, "--with-key", "--data", data)
+	pin := good(t, "", "key", "--data", data)
+
+	for file, withKey := range map[string]bool{live: false, still: true} {
+		if out := good(t, "", "restore", "--check", file); !strings.Contains(out, "is whole: node a.localhost") {
+			t.Errorf("check says %q", out)
+		}
+		back := filepath.Join(t.TempDir(), "back")
+		out := good(t, "", "restore", file, "--data", back)
+		if withKey != strings.Contains(out, pin) || withKey == strings.Contains(out, "key was not in the backup") {
+			t.Errorf("restore with key=%v says %q", withKey, out)
+		}
+		if !withKey {
+			fails(t, exitFailed, parley(t, "", "serve", "--data", back, "--http", "127.0.0.1:0"), "node.key is missing")
+			good(t, "", "key", "--create", "--data", back)
+		}
+		if content, err := os.ReadFile(filepath.Join(back, "files", "xx", "attachment")); err != nil || string(content) != "picture" {
+			t.Errorf("the attachment is %q (%v)", content, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(back, "*.tmp")); err != nil || len(left) != 0 {
+			t.Errorf("left behind: %v %v", left, err)
+		}
+		q := start(t, back)
+		if err := q.signIn(q.run.HTTP, "alice", "secret1"); err != nil || !strings.Contains(q.out.String(), "node a.localhost") {
+			t.Errorf("the restored node: %v %s", err, q.out)
+		}
+		q.stop()
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	data := fresh(t, t.TempDir())
+	file := filepath.Join(t.TempDir(), "b.tar")
+	good(t, "", "backup", file, "--data", data)
+	fails(t, exitFailed, parley(t, "", "backup", file, "--data", data), "is there already")
+	fails(t, exitFailed, parley(t, "", "restore", file, "--data", data), "is there already", "--data")
+
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := bytes.Clone(whole)
+	damaged[len(damaged)/2] ^= 1
+	for name, content := range map[string][]byte{"short": whole[:len(whole)/2], "damaged": damaged, "other": []byte("hello")} {
+		bad := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(bad, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		back := t.TempDir()
+		fails(t, exitFailed, parley(t, "", "restore", bad, "--data", back), bad, archive.ErrFormat.Error())
+		fails(t, exitFailed, parley(t, "", "restore", "--check", bad), bad)
+		if left, err := os.ReadDir(back); err != nil || len(left) != 0 {
+			t.Errorf("%s: left behind: %v %v", name, left, err)
+		}
+	}
+}
+
+func findings(t *testing.T, data string, code int) map[string]finding {
+	t.Helper()
+	r := parley(t, "", "check", "--json", "--data", data)
+	if r.code != code {
+		t.Errorf("exit code %d, want %d: %s%s", r.code, code, r.out, r.err)
+	}
+	var list []finding
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil {
+		t.Fatalf("%v: %s", err, r.out)
+	}
+	all := map[string]finding{}
+	for _, f := range list {
+		all[f.Check] = f
+	}
+	return all
+}
+
+func TestCheck(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "d")
+	good(t, "", "init", "--data", data)
+	settings := dataDir(data).path(config.FileName)
+	text, err := os.ReadFile(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.ReplaceAll(text, []byte(`#listen = "127.0.0.1:60`), []byte(`listen = "127.0.0.1:0"#`))
+	if err := os.WriteFile(settings, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := findings(t, data, exitOK); f["key"].Result != fine || f["database"].Result != fine || !strings.Contains(f["http"].Text, "is free") {
+		t.Errorf("before the first start: %+v", f)
+	}
+	p := start(t, data)
+	if f := findings(t, data, exitOK); !strings.Contains(f["database"].Text, "node localhost, 0 accounts") || !strings.Contains(f["node"].Text, "process") || !strings.Contains(f["http"].Text, p.run.HTTP) {
+		t.Errorf("while it runs: %+v", f)
+	}
+	p.stop()
+	if f := findings(t, data, exitOK); !strings.Contains(f["database"].Text, "node localhost") || f["node"].Text != "does not run" {
+		t.Errorf("when it has stopped: %+v", f)
+	}
+	if err := os.Chmod(dataDir(data).key(), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if f := findings(t, data, exitFailed); f["key"].Result != bad || !strings.Contains(f["key"].Text, "chmod 600") || f["data"].Result != warn {
+		t.Errorf("with an open key: %+v", f)
+	}
+	if err := os.WriteFile(settings, []byte("x = 1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := findings(t, data, exitFailed); f["settings"].Result != bad || !strings.Contains(f["settings"].Text, ":1:1:") {
+		t.Errorf("with wrong settings: %+v", f)
+	}
+}

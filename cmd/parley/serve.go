@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"parley/cmd/parley/config"
+	"parley/node/httpd"
+	"parley/protocol"
+	"parley/store"
+)
+
+// stopTimeout is how long a node may take to stop.
+const stopTimeout = 5 * time.Second
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a node",
+		Long: `Run a node until it is interrupted. Without any settings it keeps its data in
+./parley-data, is named localhost, and serves this machine at http://127.0.0.1:6060/.
+
+Ctrl-C, or SIGTERM, stops it within five seconds; a second one at once. Nothing that
+was acknowledged is lost in either case.`,
+		Example: `  parley serve
+  parley serve --web node_modules/tinode-webapp
+  parley serve --data /var/lib/parley
+  parley serve --name chat.example.org --http :6060 --registration closed`,
+		Args: cobra.NoArgs,
+		RunE: runServe,
+	}
+	addSettings(cmd, dataFlags, serveFlags)
+	return cmd
+}
+
+func runServe(cmd *cobra.Command, _ []string) error {
+	s, err := settingsOf(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	out := cmd.OutOrStdout()
+	ended := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { ended <- serve(ctx, s, out, cmd.ErrOrStderr()) })
+	select {
+	case err := <-ended:
+		return err
+	case <-signals:
+	case <-ctx.Done():
+	}
+	fmt.Fprintln(out, "Stopping.")
+	cancel()
+	select {
+	case err := <-ended:
+		return err
+	case <-signals:
+		return errors.New("stopped at once, as asked a second time")
+	case <-time.After(stopTimeout):
+		return fmt.Errorf("stopped at once: the node took longer than %v to end", stopTimeout)
+	}
+}
+
+// serve runs a node until ctx ends, and everything it started has ended.
+func serve(ctx context.Context, s *config.Settings, out, errs io.Writer) (err error) {
+	log := logTo(errs, &s.Log)
+	data := dataDir(s.Node.Data)
+	fresh, err := data.create()
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	p, err := assemble(s, log, registry)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	l, err := listen(ctx, s)
+	if err != nil {
+		return err
+	}
+	run := runFile{
+		PID: os.Getpid(), Token: newToken(), Started: time.Now().UTC(),
+		Admin: "http://" + l.admin.Addr().String(), HTTP: urlOf(s, string(p.node.Name()), l.http),
+	}
+	server, err := newServer(s, p, l, run.Token, registry, log)
+	if err != nil {
+		l.close()
+		return err
+	}
+	p.ran = true
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.node.Run(ctx) })
+	g.Go(func() error { return server.Run(ctx) })
+	if err := run.write(data.run()); err != nil {
+		log.Warn("operators' commands will not reach this node", "err", err)
+	}
+	defer os.Remove(data.run())
+	greet(out, s, p, l, run, fresh)
+	return g.Wait()
+}
+
+func newServer(s *config.Settings, p *parts, l listeners, token string, registry *prometheus.Registry, log *slog.Logger) (*httpd.Server, error) {
+	web, err := webClient(s.HTTP.Web)
+	if err != nil {
+		return nil, err
+	}
+	c := httpd.Config{
+		Node: p.node, Listener: l.http, Admin: l.admin, Redirect: l.redirect,
+		TLS:      httpd.TLS{CertFile: s.HTTP.TLSCert, KeyFile: s.HTTP.TLSKey},
+		APIKeys:  s.HTTP.APIKeys,
+		Web:      web,
+		Health:   p.health,
+		Registry: registry,
+		Log:      log,
+		Compress: s.HTTP.Compress,
+	}
+	c.AdminHandler = httpd.NewAdmin(p.node, token, buildVersion()).Handler()
+	if s.HTTP.ACME {
+		c.ACME = httpd.ACME{CacheDir: p.data.acme(), Email: s.HTTP.ACMEEmail, Directory: s.HTTP.ACMEDirectory}
+	}
+	for _, text := range s.HTTP.TrustedProxies {
+		network, err := config.ParseNetwork(text)
+		if err != nil {
+			return nil, err
+		}
+		c.TrustedProxies = append(c.TrustedProxies, network)
+	}
+	return httpd.New(c)
+}
+
+// health reads from the store.
+func (p *parts) health(context.Context) error {
+	return p.store.View(func(tx store.Tx) error {
+		if _, err := tx.Head(protocol.Sys); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		return nil
+	})
+}
+
+// greet tells who started the node what to do next.
+func greet(w io.Writer, s *config.Settings, p *parts, l listeners, run runFile, fresh bool) {
+	note := ""
+	if fresh {
+		note = " (new)"
+	}
+	fmt.Fprintf(w, "Parley node %s is running. Open %s\n\n", p.node.Name(), run.HTTP)
+	line := func(what, value string) { fmt.Fprintf(w, "  %-9s %s\n", what, value) }
+	line("clients", l.http.Addr().String())
+	line("operators", l.admin.Addr().String())
+	line("data", string(p.data)+note)
+	if s.File != "" {
+		line("settings", s.File)
+	}
+	line("key", p.key.Pin())
+	line("sign-up", s.Accounts.Registration)
+	if s.S2S.Listen != "" {
+		line("s2s", "not in this release")
+	}
+	fmt.Fprintln(w, "\nCtrl-C stops it.")
+}
+
+// logTo writes structured lines.
+func logTo(w io.Writer, c *config.Log) *slog.Logger {
+	var level slog.Level
+	must(level.UnmarshalText([]byte(c.Level))) // has been checked
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
