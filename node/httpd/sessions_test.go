@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"parley/node"
 	"parley/protocol/ws"
 )
@@ -19,7 +21,8 @@ type talk struct {
 	n int
 }
 
-// ask sends {verb: {id, …}} and returns the params of the answer with that id.
+// ask sends {verb: {id, …}} and returns the params of the answer with that id,
+// and its topic among them.
 func (k *talk) ask(want int, verb, rest string) map[string]any {
 	k.t.Helper()
 	k.n++
@@ -32,9 +35,9 @@ func (k *talk) ask(want int, verb, rest string) map[string]any {
 		}
 		var r struct {
 			Ctrl struct {
-				ID     string
-				Code   int
-				Params map[string]any
+				ID, Topic string
+				Code      int
+				Params    map[string]any
 			}
 		}
 		if err := json.Unmarshal(p, &r); err != nil {
@@ -46,6 +49,10 @@ func (k *talk) ask(want int, verb, rest string) map[string]any {
 		if r.Ctrl.Code != want {
 			k.t.Fatalf("%s%s: %s, want %d", verb, rest, p, want)
 		}
+		if r.Ctrl.Params == nil {
+			r.Ctrl.Params = map[string]any{}
+		}
+		r.Ctrl.Params["topic"] = r.Ctrl.Topic
 		return r.Ctrl.Params
 	}
 }
@@ -65,29 +72,21 @@ func (h *house) login(name string) *talk {
 }
 
 func TestSlowReaderHurtsNobodyElse(t *testing.T) {
-	h := newHouse(t, func(c *node.Config) { c.Limits.SendQueue = 256 << 10; c.Limits.SessionBurst = 1e6 })
+	reg := prometheus.NewRegistry()
+	h := newHouse(t, func(c *node.Config) {
+		c.Metrics, c.Limits.SendQueue, c.Limits.SessionBurst = reg, 256<<10, 1e6
+	})
 	slow, fast, author := h.login("slowly"), h.login("quickly"), h.login("author")
-	var group string
-	{
-		send(t, author.c, `{"sub":{"id":"new","topic":"new1","set":{"desc":{"defacs":{"auth":"JRWPS","anon":"N"}}}}}`)
-		for group == "" {
-			p, err := author.c.Read()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var r struct{ Ctrl struct{ ID, Topic string } }
-			_ = json.Unmarshal(p, &r)
-			if r.Ctrl.ID == "new" {
-				group = r.Ctrl.Topic
-			}
-		}
-	}
-	topic := fmt.Sprintf(`,"topic":%q`, group)
+	topic := fmt.Sprintf(`,"topic":%q`, author.ask(200, "sub", `,"topic":"new1"`)["topic"])
 	slow.ask(200, "sub", topic)
 	fast.ask(200, "sub", topic)
-	const messages = 250 // of 100 KB: more than the sockets of the slow one hold
+	const most = 1000 // of 100 KB: more than the sockets of the slow one can hold
 	content := `,"noecho":true,"content":"` + strings.Repeat("x", 100_000) + `"`
-	for i := range messages {
+	sent := 0
+	for cutOff(t, reg) == 0 {
+		if sent++; sent > most {
+			t.Fatal("the slow reader is still there")
+		}
 		start := time.Now()
 		author.ask(202, "pub", topic+content)
 		for seq := 0; seq == 0; {
@@ -100,7 +99,7 @@ func TestSlowReaderHurtsNobodyElse(t *testing.T) {
 			seq = r.Data.Seq
 		}
 		if d := time.Since(start); d > 2*time.Second {
-			t.Fatalf("message %d took %v", i, d)
+			t.Fatalf("message %d took %v", sent, d)
 		}
 	}
 	got := 0
@@ -113,9 +112,25 @@ func TestSlowReaderHurtsNobodyElse(t *testing.T) {
 			got++
 		}
 	}
-	if got == 0 || got >= messages {
-		t.Errorf("the slow reader got %d of %d messages before it was cut off", got, messages)
+	if got == 0 || got >= sent {
+		t.Errorf("the slow reader got %d of %d messages before it was cut off", got, sent)
 	}
+}
+
+// cutOff is how many slow readers have been closed.
+func cutOff(t *testing.T, reg *prometheus.Registry) float64 {
+	t.Helper()
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if m.GetName() == "parley_sessions_slow_total" {
+			return m.Metric[0].Counter.GetValue()
+		}
+	}
+	t.Fatal("no such metric")
+	return 0
 }
 
 func TestSessionOverLongPolling(t *testing.T) {
