@@ -14,17 +14,16 @@ import (
 // request may change; nil if the proof is not good, which is to be committed.
 type proof func(store.Tx) (*store.User, error)
 
-// secret is a new login and password, hashed. Both are empty if neither changes;
-// an empty name keeps the login.
+// secret is a new login and password, hashed; an empty name keeps the login.
 type secret struct {
 	name string
 	hash []byte
 }
 
 // change answers {acc} for an account that exists: a new login or password, a new
-// state, new tags, or responses to codes.
+// state, or responses to codes.
 func (a *accounts) change(ctx context.Context, c caller, in *protocol.Acc) (reply, error) {
-	if in.Scheme == "" && in.Status == "" && in.Tags == nil && in.Cred == nil {
+	if in.Scheme == "" && in.Status == "" && in.Cred == nil {
 		return reply{}, protocol.Malformed
 	}
 	who, keys, err := a.proof(c, in)
@@ -34,10 +33,7 @@ func (a *accounts) change(ctx context.Context, c caller, in *protocol.Acc) (repl
 	if in.Status != "" {
 		return a.setStatus(c, in)
 	}
-	if in.Scheme == "" && in.Tags == nil {
-		if c.User == "" {
-			return reply{}, protocol.Unauthorized
-		}
+	if in.Scheme == "" {
 		return reply{code: 200, changed: c.User}, a.respond(c, in.Cred)
 	}
 	end, ok := a.failures.begin(time.Now(), keys...)
@@ -50,40 +46,38 @@ func (a *accounts) change(ctx context.Context, c caller, in *protocol.Acc) (repl
 	if err != nil {
 		return reply{}, err
 	}
-	u, err := a.applyTo(who, s, in.Tags)
+	u, err := a.changeSecret(who, s)
 	if err != nil {
 		return reply{}, err
 	}
 	if u == nil {
 		counts = true
-		return reply{}, protocol.BadLogin
+		return reply{}, &protocol.Error{Fault: protocol.BadLogin, What: "auth"}
 	}
-	return a.changed(c, u, in.Scheme != ""), nil
+	r := reply{code: 200, evict: u.ID}
+	if s.name != "" {
+		r.changed = u.ID
+	}
+	if u.ID == c.User { // all earlier tokens are void
+		r.params = map[string]any{}
+		a.addToken(r.params, u, ForLogin, time.Now())
+	}
+	return r, nil
 }
 
-// applyTo changes the account that who gives; nil if the proof was not good.
-func (a *accounts) applyTo(who proof, s secret, tags []string) (u *store.User, err error) {
+// changeSecret gives the account that who finds a new secret; nil if the proof was
+// not good.
+func (a *accounts) changeSecret(who proof, s secret) (u *store.User, err error) {
 	err = a.store.Update(func(tx store.Tx) (err error) {
 		if u, err = who(tx); err != nil || u == nil {
 			return err
 		}
-		return a.apply(tx, u, s, tags)
+		if err := replaceSecret(tx, u, s); err != nil {
+			return err
+		}
+		return tx.PutUser(u)
 	})
 	return u, err
-}
-
-// changed answers a change. Who has changed the own secret gets a token, since all
-// earlier ones are void.
-func (a *accounts) changed(c caller, u *store.User, bySecret bool) reply {
-	r := reply{code: 200, changed: u.ID}
-	if bySecret {
-		r.evict = u.ID
-	}
-	if bySecret && u.ID == c.User {
-		r.params = map[string]any{}
-		a.addToken(r.params, u, ForLogin, time.Now())
-	}
-	return r
 }
 
 // proof decides by what right an account is changed: that of the session, of a
@@ -110,9 +104,9 @@ func (a *accounts) proof(c caller, in *protocol.Acc) (who proof, keys []string, 
 		who = func(tx store.Tx) (*store.User, error) { return a.codeUser(tx, code, to) }
 		return entering(who, target), []string{a.addressKey(c.origin), "code " + to.tag()}, err
 	case in.TmpScheme != "":
-		return nil, nil, protocol.BadLogin
+		return nil, nil, &protocol.Error{Fault: protocol.BadLogin, What: "auth"}
 	default:
-		return nil, nil, protocol.Unauthorized
+		return nil, nil, protocol.Denied
 	}
 	t, err := a.readToken(token, ForLogin, ForReset)
 	return entering(func(tx store.Tx) (*store.User, error) { return tokenUser(tx, t) }, target), nil, err
@@ -144,8 +138,6 @@ func userOf(tx store.Tx, id protocol.UserID) (*store.User, error) {
 // newSecret checks and hashes the secret in a request.
 func (a *accounts) newSecret(ctx context.Context, in *protocol.Acc) (secret, error) {
 	switch {
-	case in.Scheme == "":
-		return secret{}, nil
 	case in.Scheme != schemeBasic:
 		return secret{}, protocol.Malformed
 	case string(in.Secret) == protocol.Clear: // this scheme cannot be deleted
@@ -165,26 +157,6 @@ func (a *accounts) newSecret(ctx context.Context, in *protocol.Acc) (secret, err
 	}
 	hash, err := a.hash(ctx, password)
 	return secret{name, hash}, err
-}
-
-// apply changes u and stores it.
-func (a *accounts) apply(tx store.Tx, u *store.User, s secret, tags []string) error {
-	if tags != nil {
-		next, err := a.tags.change(u.Tags, tags)
-		if err != nil {
-			return err
-		}
-		if err := aliasFree(tx, next, string(u.ID)); err != nil {
-			return err
-		}
-		u.Tags = next
-	}
-	if s.hash != nil {
-		if err := replaceSecret(tx, u, s); err != nil {
-			return err
-		}
-	}
-	return tx.PutUser(u)
 }
 
 // replaceSecret makes s the secret of u, and all tokens of u void. An anonymous
@@ -218,6 +190,9 @@ func replaceSecret(tx store.Tx, u *store.User, s secret) error {
 
 // respond confirms addresses of the caller's.
 func (a *accounts) respond(c caller, creds []protocol.Credential) error {
+	if c.User == "" {
+		return protocol.Denied
+	}
 	for _, cr := range creds {
 		if a.validators[cr.Method] == nil || cr.Response == "" {
 			return credFault(protocol.Malformed, nil)
@@ -261,7 +236,7 @@ func (a *accounts) setState(id protocol.UserID, s store.State) error {
 		u.State = s
 		err = aliasFree(tx, u.Tags, string(id))
 		if protocol.FaultOf(err) == protocol.Exists {
-			u.Tags = slices.DeleteFunc(u.Tags, func(t string) bool { return tagPrefix(t) == aliasPrefix })
+			u.Tags = slices.DeleteFunc(u.Tags, isAliasTag)
 		} else if err != nil {
 			return err
 		}
@@ -279,23 +254,24 @@ func (a *accounts) setPassword(ctx context.Context, id protocol.UserID, password
 	if err != nil {
 		return err
 	}
-	return a.store.Update(func(tx store.Tx) error {
-		u, err := userOf(tx, id)
-		if err != nil {
-			return err
-		}
-		return a.apply(tx, u, secret{hash: hash}, nil)
-	})
+	_, err = a.changeSecret(func(tx store.Tx) (*store.User, error) { return userOf(tx, id) }, secret{hash: hash})
+	return err
 }
 
-// erase deletes an account's own records; the user's record stays as a tombstone,
-// since ids are never used again. What others see of the user in old conversations
-// goes only if hard.
+// erase ends an account for good; the user's record stays as a tombstone, since ids
+// are never used again. If hard, what is known of the user goes, and the login and
+// the addresses are free for others; else they are kept, good for nothing.
 func (a *accounts) erase(tx store.Tx, id protocol.UserID, hard bool) error {
 	u, err := tx.User(id)
 	if err != nil {
 		return err
 	}
+	u.State, u.Tags, u.Private, u.Query = store.StateDeleted, nil, nil, nil
+	u.Epoch++
+	if !hard {
+		return tx.PutUser(u)
+	}
+	u.Public, u.Trusted = nil, nil
 	creds, err := credentialsOf(tx, id)
 	if err != nil {
 		return err
@@ -308,13 +284,8 @@ func (a *accounts) erase(tx store.Tx, id protocol.UserID, hard bool) error {
 	if err := tx.DeleteLogins(id); err != nil {
 		return err
 	}
-	u.State, u.Tags, u.Private, u.Query = store.StateDeleted, nil, nil, nil
-	u.Epoch++
-	if hard {
-		u.Public, u.Trusted = nil, nil
-		if err := tx.SetLinks(store.RefUser(id), nil); err != nil {
-			return err
-		}
+	if err := tx.SetLinks(store.RefUser(id), nil); err != nil {
+		return err
 	}
 	return tx.PutUser(u)
 }

@@ -16,7 +16,7 @@ import (
 const (
 	codesPerHour = 3  // in a row to one address; then an hour's pause
 	codesPerDay  = 10 // to one address, and to the unconfirmed addresses of one user
-	codeTries    = 5  // wrong answers before a code is void
+	codeTries    = 4  // wrong answers that make a code void
 	codeDigits   = 6
 )
 
@@ -64,11 +64,16 @@ func issue(c *store.Credential, now time.Time, life time.Duration) (code string,
 	return code, nil
 }
 
+// answerable reports whether a code was sent that is still good.
+func answerable(c *store.Credential, now time.Time) bool {
+	return len(c.Code) > 0 && now.Before(c.Expires)
+}
+
 // try compares an answer with the code last sent and uses the code up: at once if
 // it is right, after some wrong answers if not. The caller stores c in any case.
 func (a *accounts) try(c *store.Credential, answer string, now time.Time) bool {
 	v := a.validators[c.Method]
-	if v == nil || len(c.Code) == 0 || !now.Before(c.Expires) {
+	if v == nil || !answerable(c, now) {
 		return false
 	}
 	c.Updated = now

@@ -87,6 +87,8 @@ func (a *accounts) newcomer(c caller, in *protocol.Acc, now time.Time) (*newcome
 		}
 	case schemeAnonymous:
 		n.user.Level = store.LevelAnon
+	case schemeToken, schemeCode, schemeReset:
+		return nil, &protocol.Error{Fault: protocol.NotOffered, What: "auth"}
 	default:
 		return nil, protocol.Malformed
 	}
@@ -255,7 +257,7 @@ func (a *accounts) insert(tx store.Tx, u *store.User, n *newcomer, hash []byte) 
 func addLoginTags(tx store.Tx, u *store.User, login string) error {
 	replaceTag(u, "", schemeBasic+":"+login)
 	alias := aliasPrefix + ":" + login
-	named := slices.ContainsFunc(u.Tags, func(t string) bool { return tagPrefix(t) == aliasPrefix })
+	named := slices.ContainsFunc(u.Tags, isAliasTag)
 	if named || !isAlias(login) {
 		return nil
 	}

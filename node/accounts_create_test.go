@@ -84,12 +84,13 @@ func TestSignUpRefused(t *testing.T) {
 		{"basic", "fred:\xff\xfe123456", nil, 400, ""},
 		{"zzz", "fred:secret99", nil, 400, ""},
 		{"", "fred:secret99", nil, 400, ""},
-		{"token", "fred:secret99", nil, 400, ""},
+		{"token", "fred:secret99", nil, 501, "auth"},
 		{"basic", "fred:secret99", func(a *protocol.Acc) { a.Tags = []string{"basic:fred"} }, 403, "tags"},
 		{"basic", "fred:secret99", func(a *protocol.Acc) { a.Tags = []string{"x1", "email:fred@example.org"} }, 403, "tags"},
 		{"anonymous", "", func(a *protocol.Acc) { a.Tags = []string{"tel:+1"} }, 403, "tags"},
 		{"basic", "fred:secret99", func(a *protocol.Acc) { a.Tags = []string{"alias:alice"} }, 409, "tags"},
-		{"basic", "fred:secret99", func(a *protocol.Acc) { a.Cred = email("nowhere") }, 422, "cred"},
+		{"basic", "fred:secret99", func(a *protocol.Acc) { a.Tags = []string{"alias:fred", "alias:fritz"} }, 400, "tags"},
+		{"basic", "fred:secret99", func(a *protocol.Acc) { a.Cred = email("nowhere") }, 400, "email"},
 		{"basic", "fred:secret99", func(a *protocol.Acc) { a.Cred = email("alice@example.org") }, 409, "cred"},
 		{"basic", "fred:secret99", func(a *protocol.Acc) { a.Desc = &protocol.SetDesc{Defacs: &protocol.Defacs{Auth: "JX"}} }, 400, ""},
 	} {
@@ -196,8 +197,8 @@ func TestSignUpIgnoresCredentials(t *testing.T) {
 	if got := d.credsOf(r.login.User); got != "" {
 		t.Errorf("credentials %s", got)
 	}
-	d.want(501, "cred")(d.setCred(t.Context(), stranger, &protocol.Credential{Method: "email", Value: "x@y.z"}))
-	d.want(501, "cred")(d.login(t.Context(), stranger, &protocol.Login{Scheme: "reset", Secret: []byte("basic:email:x@y.z")}))
+	d.want(400, "cred")(d.setCred(t.Context(), stranger, &protocol.Credential{Method: "email", Value: "x@y.z"}))
+	d.want(501, "")(d.login(t.Context(), stranger, &protocol.Login{Scheme: "reset", Secret: []byte("basic:email:x@y.z")}))
 }
 
 func TestSignUpClosed(t *testing.T) {

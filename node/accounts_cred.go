@@ -25,15 +25,15 @@ func credFault(f protocol.Fault, err error) error {
 	return &protocol.Error{Fault: f, What: "cred", Err: err}
 }
 
-// address reads the address in a request.
+// address reads the address in a request. The error is Malformed.
 func (a *accounts) address(method, value, lang string) (address, error) {
 	v := a.validators[method]
 	if v == nil {
-		return address{}, credFault(protocol.NotOffered, nil)
+		return address{}, credFault(protocol.Malformed, errors.New("no validator for this method"))
 	}
 	value, err := v.Normalise(value, lang)
 	if err != nil {
-		return address{}, credFault(protocol.Policy, err)
+		return address{}, &protocol.Error{Fault: protocol.Malformed, What: method, Err: err}
 	}
 	return address{method, value}, nil
 }
@@ -71,19 +71,14 @@ func (a *accounts) creds(tx store.Tx, u protocol.UserID) ([]protocol.Credential,
 // setCred answers {set cred}: with a response it confirms an address, else it adds
 // one, or sends another code to one that is not confirmed.
 func (a *accounts) setCred(_ context.Context, c caller, in *protocol.Credential) (reply, error) {
-	switch {
-	case a.validators[in.Method] == nil:
-		return reply{}, credFault(protocol.NotOffered, nil)
-	case in.Response != "":
+	if a.validators[in.Method] != nil && in.Response != "" {
 		return reply{code: 200, changed: c.User}, a.confirm(c, c.User, in)
-	case in.Value == "":
-		return reply{}, credFault(protocol.Malformed, nil)
 	}
 	to, err := a.address(in.Method, in.Value, c.lang)
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{code: 200, changed: c.User}, a.sendCode(c, to)
+	return reply{code: 200}, a.sendCode(c, to)
 }
 
 // sendCode adds an address to the caller's and sends a code to it.
@@ -168,7 +163,8 @@ func discard(tx store.Tx, c *store.Credential, now time.Time) error {
 }
 
 // confirm checks the response to a code. Without a value it concerns the one
-// unconfirmed address of its method.
+// unconfirmed address of its method. Errors: WrongCode, and Policy if there is no
+// code to answer, or none any more.
 func (a *accounts) confirm(c caller, u protocol.UserID, in *protocol.Credential) error {
 	value := ""
 	if in.Value != "" {
@@ -180,11 +176,14 @@ func (a *accounts) confirm(c caller, u protocol.UserID, in *protocol.Credential)
 	}
 	var wrong bool
 	err := a.store.Update(func(tx store.Tx) error {
+		now := time.Now()
 		cred, err := unconfirmed(tx, u, in.Method, value)
 		if err != nil {
 			return err
 		}
-		now := time.Now()
+		if !answerable(cred, now) {
+			return credFault(protocol.Policy, errors.New("the code is void"))
+		}
 		if wrong = !a.try(cred, in.Response, now); wrong {
 			return tx.PutCredential(cred)
 		}
@@ -196,7 +195,7 @@ func (a *accounts) confirm(c caller, u protocol.UserID, in *protocol.Credential)
 	return err
 }
 
-// unconfirmed finds the address that a response is about. The error is NotFound.
+// unconfirmed finds the address that a response is about. The error is Policy.
 func unconfirmed(tx store.Tx, u protocol.UserID, method, value string) (*store.Credential, error) {
 	all, err := credentialsOf(tx, u)
 	if err != nil {
@@ -207,7 +206,7 @@ func unconfirmed(tx store.Tx, u protocol.UserID, method, value string) (*store.C
 			return c, nil
 		}
 	}
-	return nil, credFault(protocol.NotFound, nil)
+	return nil, credFault(protocol.Policy, errors.New("no address is waiting for a code"))
 }
 
 // finish marks an address as confirmed, by which its owner can be found from now on.
@@ -248,27 +247,31 @@ func (a *accounts) delCred(_ context.Context, c caller, in *protocol.Credential)
 	if err != nil {
 		return reply{}, err
 	}
+	r := reply{code: 200}
 	err = a.store.Update(func(tx store.Tx) error {
 		cred, err := tx.Credential(c.User, to.method, to.value)
 		switch {
 		case errors.Is(err, store.ErrNotFound) || err == nil && cred.Deleted:
-			return credFault(protocol.NotFound, nil)
+			r = reply{code: 304, text: "no action"}
+			return nil
 		case err != nil:
 			return err
-		case cred.Done:
-			if err := a.mayRemove(tx, cred); err != nil {
-				return err
-			}
+		case !cred.Done:
+			return discard(tx, cred, time.Now())
 		}
+		if err := a.mayRemove(tx, cred); err != nil {
+			return err
+		}
+		r.changed = c.User
 		if err := discard(tx, cred, time.Now()); err != nil {
 			return err
 		}
 		return retag(tx, c.User, to.tag(), "")
 	})
-	return reply{code: 200, changed: c.User}, err
+	return r, err
 }
 
-// mayRemove reports OutOfSequence if c is the only confirmed address of a method
+// mayRemove reports Policy if c is the only confirmed address of a method
 // that is required of its owner.
 func (a *accounts) mayRemove(tx store.Tx, c *store.Credential) error {
 	u, err := tx.User(c.User)
@@ -287,5 +290,5 @@ func (a *accounts) mayRemove(tx store.Tx, c *store.Credential) error {
 			return nil
 		}
 	}
-	return credFault(protocol.OutOfSequence, nil)
+	return credFault(protocol.Policy, errors.New("the credential is required"))
 }

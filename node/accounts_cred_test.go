@@ -21,8 +21,8 @@ func TestCredentials(t *testing.T) {
 	d := newDesk(t, nil)
 	alice, ctx := d.newUser("alice"), t.Context()
 	r := d.want(200, "")(d.setCred(ctx, alice, cred("Second@example.org", "")))
-	if r.changed != alice.User {
-		t.Errorf("reply %+v", r)
+	if r.changed != "" {
+		t.Errorf("reply %+v: tags have not changed", r)
 	}
 	if got := d.credsOf(alice.User); got != "email:alice@example.org! email:second@example.org" {
 		t.Errorf("credentials %s", got)
@@ -32,47 +32,58 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("code %q", code)
 	}
 	d.want(406, "cred")(d.setCred(ctx, alice, cred("", "wrong")))
-	d.want(404, "cred")(d.setCred(ctx, alice, cred("third@example.org", code)))
-	d.want(200, "")(d.setCred(ctx, alice, cred("", code)))
-	d.want(404, "cred")(d.setCred(ctx, alice, cred("", code))) // nothing is open any more
+	d.want(422, "cred")(d.setCred(ctx, alice, cred("third@example.org", code)))
+	if r := d.want(200, "")(d.setCred(ctx, alice, cred("", code))); r.changed != alice.User {
+		t.Errorf("reply %+v", r)
+	}
+	d.want(422, "cred")(d.setCred(ctx, alice, cred("", code))) // nothing is open any more
 	if got := d.credsOf(alice.User) + " | " + d.tagsOf(alice.User); got != "email:alice@example.org! email:second@example.org! | alias:alice basic:alice email:alice@example.org email:second@example.org" {
 		t.Errorf("confirmed: %s", got)
 	}
-	d.want(200, "")(d.delCred(ctx, alice, cred("Alice@example.org", "")))
+	if r := d.want(200, "")(d.delCred(ctx, alice, cred("Alice@example.org", ""))); r.changed != alice.User {
+		t.Errorf("reply %+v", r)
+	}
 	if got := d.credsOf(alice.User) + " | " + d.tagsOf(alice.User); got != "email:second@example.org! | alias:alice basic:alice email:second@example.org" {
 		t.Errorf("deleted: %s", got)
 	}
-	d.want(404, "cred")(d.delCred(ctx, alice, cred("alice@example.org", "")))
-	d.want(404, "cred")(d.delCred(ctx, alice, cred("never@example.org", "")))
+	for _, address := range []string{"alice@example.org", "never@example.org"} {
+		if r := d.want(304, "")(d.delCred(ctx, alice, cred(address, ""))); r.text != "no action" || r.changed != "" {
+			t.Errorf("reply %+v", r)
+		}
+	}
 	bob := d.newUser("bob")
 	d.want(200, "")(d.setCred(ctx, bob, cred("alice@example.org", ""))) // free again
+	if r := d.want(200, "")(d.delCred(ctx, bob, cred("alice@example.org", ""))); r.changed != "" || d.credsOf(bob.User) != "email:bob@example.org!" {
+		t.Errorf("reply %+v, credentials %s", r, d.credsOf(bob.User))
+	}
 }
 
 func TestCredentialsRefused(t *testing.T) {
 	d := newDesk(t, nil)
-	alice, bob, ctx := d.newUser("alice"), d.newUser("bob"), t.Context()
+	alice, ctx := d.newUser("alice"), t.Context()
+	d.newUser("bob")
 	for _, c := range []struct {
 		in   protocol.Credential
 		code int
+		what string
 	}{
-		{protocol.Credential{Method: "email"}, 400},
-		{protocol.Credential{Method: "email", Value: "nowhere"}, 422},
-		{protocol.Credential{Method: "email", Value: "nowhere", Response: "1"}, 422},
-		{protocol.Credential{Method: "email", Response: "1"}, 404},
-		{protocol.Credential{Method: "fax", Value: "1"}, 501},
-		{protocol.Credential{Method: "fax", Response: "1"}, 501},
-		{protocol.Credential{}, 501},
-		{protocol.Credential{Method: "email", Value: "bob@example.org"}, 409},
-		{protocol.Credential{Method: "email", Value: "alice@example.org"}, 409}, // one's own
+		{protocol.Credential{Method: "email"}, 400, "email"},
+		{protocol.Credential{Method: "email", Value: "nowhere"}, 400, "email"},
+		{protocol.Credential{Method: "email", Value: "nowhere", Response: "1"}, 400, "email"},
+		{protocol.Credential{Method: "email", Response: "1"}, 422, "cred"},
+		{protocol.Credential{Method: "fax", Value: "1"}, 400, "cred"},
+		{protocol.Credential{Method: "fax", Response: "1"}, 400, "cred"},
+		{protocol.Credential{}, 400, "cred"},
+		{protocol.Credential{Method: "email", Value: "bob@example.org"}, 409, "cred"},
+		{protocol.Credential{Method: "email", Value: "alice@example.org"}, 409, "cred"}, // one's own
 	} {
-		d.want(c.code, "cred")(d.setCred(ctx, alice, &c.in))
+		d.want(c.code, c.what)(d.setCred(ctx, alice, &c.in))
 	}
-	d.want(501, "cred")(d.delCred(ctx, alice, &protocol.Credential{Method: "fax", Value: "1"}))
-	d.want(422, "cred")(d.delCred(ctx, alice, &protocol.Credential{Method: "email"}))
+	d.want(400, "cred")(d.delCred(ctx, alice, &protocol.Credential{Method: "fax", Value: "1"}))
+	d.want(400, "email")(d.delCred(ctx, alice, &protocol.Credential{Method: "email"}))
 	if len(d.inbox()) != 0 {
 		t.Error("a refused credential was sent a code")
 	}
-	_ = bob
 }
 
 // TestCredentialsRace lets two users ask for one address: who confirms first has it.
@@ -123,10 +134,10 @@ func TestCredentialRequired(t *testing.T) {
 	d.want(300, "")(d.login(ctx, stranger, login))
 	login.Cred = response(d.lastCode("c@d.e"))
 	alice := caller{Identity: d.want(200, "")(d.login(ctx, stranger, login)).login}
-	d.want(409, "cred")(d.delCred(ctx, alice, cred("c@d.e", "")))
+	d.want(422, "cred")(d.delCred(ctx, alice, cred("c@d.e", "")))
 	d.want(200, "")(d.setCred(ctx, alice, cred("f@g.h", "")))
 	code = d.lastCode("f@g.h")
-	d.want(409, "cred")(d.delCred(ctx, alice, cred("c@d.e", "")))
+	d.want(422, "cred")(d.delCred(ctx, alice, cred("c@d.e", "")))
 	d.want(200, "")(d.acc(ctx, alice, &protocol.Acc{Cred: response(code)}, nil)) // {acc} confirms as well
 	d.want(200, "")(d.delCred(ctx, alice, cred("c@d.e", "")))
 	d.want(400, "cred")(d.acc(ctx, alice, &protocol.Acc{Cred: email("x@y.z")}, nil)) // but does not add
@@ -140,7 +151,7 @@ func TestCodeTries(t *testing.T) {
 	for range codeTries {
 		d.want(406, "cred")(d.setCred(ctx, alice, cred("", "x")))
 	}
-	d.want(406, "cred")(d.setCred(ctx, alice, cred("", code))) // void
+	d.want(422, "cred")(d.setCred(ctx, alice, cred("", code))) // void
 	d.want(200, "")(d.setCred(ctx, alice, cred("b@c.d", "")))
 	d.want(200, "")(d.setCred(ctx, alice, cred("", d.lastCode("b@c.d"))))
 }
@@ -152,7 +163,7 @@ func TestCodeExpires(t *testing.T) {
 		for _, c := range []struct {
 			after time.Duration
 			code  int
-		}{{24 * time.Hour, 406}, {24*time.Hour - time.Second, 200}} {
+		}{{24 * time.Hour, 422}, {24*time.Hour - time.Second, 200}} {
 			d.want(200, "")(d.setCred(ctx, alice, cred("b@c.d", "")))
 			code := d.lastCode("b@c.d")
 			time.Sleep(c.after)
@@ -229,7 +240,7 @@ func TestCodeFixed(t *testing.T) {
 	d := newDesk(t, nil)
 	d.mailbox.fixed = "123456"
 	alice, ctx := d.newUser("alice"), t.Context()
-	d.want(404, "cred")(d.setCred(ctx, alice, cred("", "123456"))) // good only for what is open
+	d.want(422, "cred")(d.setCred(ctx, alice, cred("", "123456"))) // good only for what is open
 	d.want(200, "")(d.setCred(ctx, alice, cred("b@c.d", "")))
 	d.want(406, "cred")(d.setCred(ctx, alice, cred("", "000001")))
 	d.want(200, "")(d.setCred(ctx, alice, cred("", "123456")))

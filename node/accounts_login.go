@@ -57,7 +57,7 @@ func (a *accounts) answerCreds(ctx context.Context, c caller, u protocol.UserID,
 		default:
 			err = a.sendAgain(c, cr.Method)
 		}
-		if f := protocol.FaultOf(err); err != nil && f != protocol.WrongCode && f != protocol.NotFound {
+		if f := protocol.FaultOf(err); err != nil && f != protocol.WrongCode && f != protocol.Policy {
 			return err
 		}
 	}
@@ -248,7 +248,7 @@ func (a *accounts) codeSecret(secret []byte) (code string, to address, err error
 	}
 	to, err = a.address(f[1], f[2], "")
 	if err != nil {
-		return "", to, protocol.BadLogin
+		return "", to, &protocol.Error{Fault: protocol.BadLogin, Err: err}
 	}
 	return f[0], to, nil
 }

@@ -116,7 +116,10 @@ func TestLoginStates(t *testing.T) {
 	d.want(403, "")(d.byTokenOf(r))
 	d.want(409, "auth")(d.acc(t.Context(), stranger, &protocol.Acc{User: "new", Scheme: "basic", Secret: []byte("alice:other999")}, nil))
 	bob := d.newUser("bob")
-	d.want(200, "")(d.acc(t.Context(), bob, &protocol.Acc{Tags: []string{"basic:bob", "email:bob@example.org", "alias:alice"}}, nil))
+	err := d.store.Update(func(tx store.Tx) error { return retag(tx, bob.User, "alias:bob", "alias:alice") })
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := d.setState(alice.User, store.StateOK); err != nil {
 		t.Fatal(err)
 	}
@@ -124,13 +127,18 @@ func TestLoginStates(t *testing.T) {
 		t.Errorf("resumed, with tags %s", got) // bob has the handle
 	}
 	d.want(200, "")(d.byTokenOf(r))
-	if err := d.store.Update(func(tx store.Tx) error { return d.erase(tx, alice.User, false) }); err != nil {
-		t.Fatal(err)
+	for _, hard := range []bool{false, true} {
+		d.want(409, "auth")(d.acc(t.Context(), stranger, &protocol.Acc{User: "new", Scheme: "basic", Secret: []byte("alice:other999")}, nil))
+		d.want(409, "cred")(d.setCred(t.Context(), bob, cred("alice@example.org", "")))
+		if err := d.store.Update(func(tx store.Tx) error { return d.erase(tx, alice.User, hard) }); err != nil {
+			t.Fatal(err)
+		}
+		d.want(401, "")(d.signIn("alice:secret99"))
+		d.want(401, "")(d.byTokenOf(r))
+		d.want(301, "")(d.askReset("alice@example.org"))
 	}
-	d.want(401, "")(d.signIn("alice:secret99"))
-	d.want(401, "")(d.byTokenOf(r))
-	if u := d.user(alice.User); u.State != store.StateDeleted || len(u.Tags) != 0 || d.credsOf(alice.User) != "" {
-		t.Errorf("tombstone %+v", u)
+	if u := d.user(alice.User); u.State != store.StateDeleted || len(u.Tags) != 0 || d.credsOf(alice.User) != "" || len(d.inbox()) != 0 {
+		t.Errorf("tombstone %+v, or a code was sent", u)
 	}
 	if err := d.setState(alice.User, store.StateOK); protocol.FaultOf(err) != protocol.NotFound {
 		t.Errorf("a deleted account resumed: %v", err)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -11,7 +12,7 @@ import (
 	"parley/protocol"
 )
 
-// Bounds of logins and passwords, in characters; maxPassword in bytes.
+// Bounds of logins and passwords, in characters.
 const (
 	minLogin    = 3
 	maxLogin    = 32
@@ -19,10 +20,18 @@ const (
 	maxPassword = 256
 )
 
-// badSecret is the answer to a login or password that is not allowed.
+// badSecret is the answer to a login or password that is not allowed; operators
+// read why.
 func badSecret(why string) error {
 	return &protocol.Error{Fault: protocol.Policy, What: "auth", Err: errors.New(why)}
 }
+
+var (
+	errLogin = badSecret(fmt.Sprintf("the login must have %d to %d characters: letters, digits, and _ . - after the first",
+		minLogin, maxLogin))
+	errPassword = badSecret(fmt.Sprintf("the password must have %d to %d characters, and no control characters",
+		minPassword, maxPassword))
+)
 
 // splitSecret cuts "login:password".
 func splitSecret(secret []byte) (login, password string, err error) {
@@ -38,16 +47,13 @@ func splitSecret(secret []byte) (login, password string, err error) {
 // a letter or digit.
 func loginName(s string) (string, error) {
 	s, err := precis.UsernameCaseMapped.String(s)
-	if err != nil {
-		return "", badSecret("the login has characters that are not allowed")
-	}
-	if n := utf8.RuneCountInString(s); n < minLogin || n > maxLogin {
-		return "", badSecret("the login is too short or too long")
+	if n := utf8.RuneCountInString(s); err != nil || n < minLogin || n > maxLogin {
+		return "", errLogin
 	}
 	for i, c := range s {
 		letter := unicode.IsLetter(c) || unicode.IsNumber(c)
 		if !letter && (i == 0 || !unicode.IsMark(c) && !strings.ContainsRune("_.-", c)) {
-			return "", badSecret("the login has characters that are not allowed")
+			return "", errLogin
 		}
 	}
 	return s, nil
@@ -56,15 +62,9 @@ func loginName(s string) (string, error) {
 // passwordForm is the one form of a password, however it was composed (PRECIS
 // OpaqueString, RFC 8265).
 func passwordForm(s string) (string, error) {
-	if len(s) > maxPassword {
-		return "", badSecret("the password is too long")
-	}
 	s, err := precis.OpaqueString.String(s)
-	if err != nil {
-		return "", badSecret("the password has characters that are not allowed")
-	}
-	if utf8.RuneCountInString(s) < minPassword {
-		return "", badSecret("the password is too short")
+	if n := utf8.RuneCountInString(s); err != nil || n < minPassword || n > maxPassword {
+		return "", errPassword
 	}
 	return s, nil
 }

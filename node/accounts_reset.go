@@ -15,8 +15,11 @@ import (
 // nobody has; the looking up is done behind the client's back.
 func (a *accounts) reset(c caller, secret []byte) (reply, error) {
 	f := strings.SplitN(string(secret), ":", 3)
-	if len(f) != 3 || f[0] != schemeBasic {
+	switch {
+	case len(f) != 3:
 		return reply{}, protocol.Malformed
+	case f[0] != schemeBasic || a.validators[f[1]] == nil:
+		return reply{}, protocol.NotOffered
 	}
 	to, err := a.address(f[1], f[2], c.lang)
 	if err != nil {
@@ -33,7 +36,7 @@ func (a *accounts) reset(c caller, secret []byte) (reply, error) {
 			a.log.Warn("code to reset a password not sent", "method", to.method, "err", err)
 		}
 	})
-	return reply{code: 200}, nil
+	return reply{code: 301, text: "auth reset"}, nil
 }
 
 // sendReset sends a code if there is somebody who may reset a password by it.

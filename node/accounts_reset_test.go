@@ -23,8 +23,8 @@ func TestReset(t *testing.T) {
 	d := newDesk(t, nil)
 	alice := d.newUser("alice")
 	token := d.want(200, "")(d.signIn("alice:secret99"))
-	r := d.want(200, "")(d.askReset("Alice@example.org"))
-	if r.params != nil || r.login.User != "" {
+	r := d.want(301, "")(d.askReset("Alice@example.org"))
+	if r.params != nil || r.login.User != "" || r.text != "auth reset" {
 		t.Errorf("reply %+v", r)
 	}
 	in := d.inbox()
@@ -33,7 +33,7 @@ func TestReset(t *testing.T) {
 	}
 	code := in[0].Code
 	d.want(422, "auth")(d.setByCode(code, "alice@example.org", ":x")) // does not use the code up
-	d.want(401, "")(d.setByCode("wrong", "alice@example.org", ":brandnew99"))
+	d.want(401, "auth")(d.setByCode("wrong", "alice@example.org", ":brandnew99"))
 	d.want(200, "")(d.signIn("alice:secret99"))
 	r = d.want(200, "")(d.setByCode(code, "alice@example.org", ":brandnew99"))
 	if r.evict != alice.User || r.params["token"] != nil {
@@ -42,7 +42,7 @@ func TestReset(t *testing.T) {
 	d.want(200, "")(d.signIn("alice:brandnew99"))
 	d.want(401, "")(d.signIn("alice:secret99"))
 	d.want(401, "")(d.byTokenOf(token))
-	d.want(401, "")(d.setByCode(code, "alice@example.org", ":brandnew98")) // good once
+	d.want(401, "auth")(d.setByCode(code, "alice@example.org", ":brandnew98")) // good once
 	if got := d.credsOf(alice.User); got != "email:alice@example.org!" {
 		t.Errorf("credentials %s", got)
 	}
@@ -74,31 +74,31 @@ func TestResetUnknown(t *testing.T) {
 	for i, address := range []string{"alice@example.org", "nobody@example.org", "open@example.org", "gone@example.org", "root@example.org"} {
 		hashed := d.passwords.hashed.Load()
 		r, err := d.askReset(address)
-		if d.want(200, "")(r, err); fmt.Sprint(r) != fmt.Sprint(reply{code: 200}) {
+		if d.want(301, "")(r, err); fmt.Sprint(r) != fmt.Sprint(reply{code: 301, text: "auth reset"}) {
 			t.Errorf("%s: %+v", address, r)
 		}
 		if sent := d.inbox(); (len(sent) == 1) != (i == 0) {
 			t.Errorf("%s was sent %v", address, sent)
 		}
 		_, err = d.setByCode("000000", address, ":brandnew99")
-		if d.want(401, "")(reply{}, err); err.Error() != "authentication failed" {
+		if d.want(401, "auth")(reply{}, err); err.Error() != "authentication failed (auth)" {
 			t.Errorf("%s: %v", address, err)
 		}
 		if n := d.passwords.hashed.Load() - hashed; n != 1 {
 			t.Errorf("%s cost %d hashes", address, n)
 		}
 	}
-	for _, secret := range []string{"", "basic", "basic:email", "token:email:alice@example.org", "email:alice@example.org"} {
-		d.want(400, "")(d.login(t.Context(), stranger, &protocol.Login{Scheme: "reset", Secret: []byte(secret)}))
+	for secret, code := range map[string]int{"": 400, "basic": 400, "basic:email": 400, "email:alice@example.org": 400,
+		"token:email:alice@example.org": 501, "basic:fax:1": 501} {
+		d.want(code, "")(d.login(t.Context(), stranger, &protocol.Login{Scheme: "reset", Secret: []byte(secret)}))
 	}
-	d.want(422, "cred")(d.askReset("nowhere"))
-	d.want(501, "cred")(d.login(t.Context(), stranger, &protocol.Login{Scheme: "reset", Secret: []byte("basic:fax:1")}))
+	d.want(400, "email")(d.askReset("nowhere"))
 }
 
 func TestResetCodeLogin(t *testing.T) {
 	d := newDesk(t, nil)
 	alice := d.newUser("alice")
-	d.want(200, "")(d.askReset("alice@example.org"))
+	d.want(301, "")(d.askReset("alice@example.org"))
 	login := &protocol.Login{Scheme: "code", Secret: []byte(d.lastCode("alice@example.org") + ":email:alice@example.org")}
 	if r := d.want(200, "")(d.login(t.Context(), stranger, login)); r.login != alice.Identity {
 		t.Errorf("login %+v", r.login)
@@ -109,14 +109,14 @@ func TestResetCodeLogin(t *testing.T) {
 func TestResetTries(t *testing.T) {
 	d := newDesk(t, nil)
 	d.newUser("alice")
-	d.want(200, "")(d.askReset("alice@example.org"))
+	d.want(301, "")(d.askReset("alice@example.org"))
 	code := d.lastCode("alice@example.org")
 	for range codeTries {
-		d.want(401, "")(d.setByCode("000000x", "alice@example.org", ":brandnew99"))
+		d.want(401, "auth")(d.setByCode("000000x", "alice@example.org", ":brandnew99"))
 	}
-	d.want(401, "")(d.setByCode(code, "alice@example.org", ":brandnew99"))
+	d.want(401, "auth")(d.setByCode(code, "alice@example.org", ":brandnew99"))
 	for range 10 - 1 - codeTries - 1 {
-		d.want(401, "")(d.setByCode("000000x", "nobody@example.org", ":brandnew99"))
+		d.want(401, "auth")(d.setByCode("000000x", "nobody@example.org", ":brandnew99"))
 	}
 	d.want(429, "")(d.setByCode("000000x", "nobody@example.org", ":brandnew99")) // this address has had its ten
 }
@@ -128,7 +128,7 @@ func TestResetRate(t *testing.T) {
 		d.newUser("alice")
 		d.inbox()
 		for range 20 {
-			d.want(200, "")(d.askReset("alice@example.org")) // whatever is sent
+			d.want(301, "")(d.askReset("alice@example.org")) // whatever is sent
 			time.Sleep(time.Second)
 		}
 		in := d.inbox()
@@ -138,9 +138,9 @@ func TestResetRate(t *testing.T) {
 		time.Sleep(time.Hour - time.Minute)
 		d.want(200, "")(d.setByCode(in[len(in)-1].Code, "alice@example.org", ":brandnew99")) // the last is good still
 		time.Sleep(time.Minute)
-		d.want(200, "")(d.askReset("alice@example.org"))
+		d.want(301, "")(d.askReset("alice@example.org"))
 		code := d.lastCode("alice@example.org")
 		time.Sleep(time.Hour)
-		d.want(401, "")(d.setByCode(code, "alice@example.org", ":secret99"))
+		d.want(401, "auth")(d.setByCode(code, "alice@example.org", ":secret99"))
 	})
 }

@@ -82,7 +82,7 @@ func (l tagRules) normalise(tags []string) []string {
 // change gives the tags that follow old when a client asks for next. The
 // restricted ones have to be sent back as they are; [protocol.Clear] alone, for
 // which the SDK has no way to send none, removes the others. A new alias takes the
-// place of the old one.
+// place of the old one; two new ones are Malformed.
 func (l tagRules) change(old, next []string) ([]string, error) {
 	fixed := l.only(old, true)
 	if len(next) == 1 && next[0] == protocol.Clear {
@@ -93,20 +93,22 @@ func (l tagRules) change(old, next []string) ([]string, error) {
 	if !slices.Equal(l.only(next, true), fixed) {
 		return nil, &protocol.Error{Fault: protocol.Denied, What: "tags"}
 	}
-	return oneAlias(old, next), nil
-}
-
-// oneAlias leaves one alias in next, rather one that was not there before.
-func oneAlias(old, next []string) []string {
-	isAlias := func(t string) bool { return tagPrefix(t) == aliasPrefix }
-	var keep string
+	var fresh []string
 	for _, t := range next {
-		if isAlias(t) && (keep == "" || slices.Contains(old, keep)) {
-			keep = t
+		if isAliasTag(t) && !slices.Contains(old, t) {
+			fresh = append(fresh, t)
 		}
 	}
-	return slices.DeleteFunc(next, func(t string) bool { return isAlias(t) && t != keep })
+	switch len(fresh) {
+	case 0:
+		return next, nil
+	case 1:
+		return slices.DeleteFunc(next, func(t string) bool { return isAliasTag(t) && t != fresh[0] }), nil
+	}
+	return nil, &protocol.Error{Fault: protocol.Malformed, What: "tags"}
 }
+
+func isAliasTag(tag string) bool { return tagPrefix(tag) == aliasPrefix }
 
 // tagChange counts what is in one set only.
 func tagChange(old, next []string) (added, removed int) {
@@ -122,7 +124,7 @@ func tagChange(old, next []string) (added, removed int) {
 // alias among tags. The error is Exists.
 func aliasFree(tx store.Tx, tags []string, owner string) error {
 	for _, t := range tags {
-		if tagPrefix(t) != aliasPrefix {
+		if !isAliasTag(t) {
 			continue
 		}
 		for id, err := range tx.Tagged(t) {
