@@ -1,0 +1,126 @@
+// Headless Chromium for the cases: one browser a file, windows that know nothing of each other, screenshots of those
+// that were open when a case failed. A client that the server under test does not serve is served to the browser from
+// disk instead, so that each client can be tried on any server: the API is always the server's.
+import { after } from 'node:test';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { T } from '../lib/t.mjs';
+
+const compat = dirname(dirname(fileURLToPath(import.meta.url)));
+const npm = join(compat, 'node_modules');
+export const BASE = new URL(process.env.BASE || 'http://127.0.0.1:6060').origin;
+const WEBBASE = new URL(process.env.WEBBASE || BASE).origin;
+const WAIT_MS = 10_000; // for whatever a case waits for: a condition of the document, never a time
+
+// The two clients: where the server that serves them is, how its index.html is known, and where they are on disk.
+export const clients = {
+  webapp: { base: WEBBASE, sign: 'umd/tinode.prod.js', dir: join(npm, 'tinode-webapp') },
+  page: { base: BASE, sign: 'src="app.js"', dir: join(compat, '../../node/web') },
+};
+
+// What the web app's index.html takes from elsewhere, from the packages that it depends on.
+const ELSEWHERE = [
+  [/\/react@[^/]*\/umd\/react\.production\.min\.js$/, 'react/umd/react.production.min.js'],
+  [/\/react-dom@[^/]*\/umd\/react-dom\.production\.min\.js$/, 'react-dom/umd/react-dom.production.min.js'],
+  [/\/react-intl@[^/]*\/react-intl\.iife\.min\.js$/, 'react-intl/react-intl.iife.js'],
+  [/\/qrcodejs@[^/]*\/qrcode\.min\.js$/, 'qrcodejs/qrcode.min.js'],
+];
+// The icon font is not on npm. Without it icons are words: keep them as small as icons.
+const ICONS = '.material-icons{display:inline-block;width:1em;height:1em;font:10px/24px sans-serif;font-size:24px;overflow:hidden;white-space:nowrap}';
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.json': 'application/json' };
+
+const CHROMIUM = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(p => p && existsSync(p));
+const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'];
+let browser, shots;
+after(async () => { await (await browser)?.close(); });
+
+// Windows of the running case.
+const cases = new AsyncLocalStorage();
+
+// B is T for cases in a browser; without Chromium they are skipped and say so.
+export function B(feature, what, fn, opts = {}) {
+  T(feature, what, t => {
+    if (!CHROMIUM) return t.skip('no Chromium here: set CHROMIUM to its path');
+    return cases.run([], async () => {
+      try { await fn(t); } catch (e) {
+        e.stack += await evidence(cases.getStore());
+        throw e;
+      } finally {
+        for (const w of cases.getStore()) await w.context.close();
+      }
+    });
+  }, { timeout: 60_000, ...opts });
+}
+
+// evidence keeps screenshots and what went over the wires, and tells where and what the pages complained of.
+async function evidence(windows) {
+  shots ??= mkdtempSync(join(tmpdir(), 'parley-web-'));
+  const lines = [];
+  for (const [i, w] of windows.entries()) {
+    const file = join(shots, `${Date.now()}-${i}-${w.who}.png`);
+    await w.page.screenshot({ path: file }).then(() => lines.push(file), () => {});
+    writeFileSync(file.replace(/png$/, 'wire'), w.wire.join('\n'));
+    lines.push(...w.complaints.map(c => `${w.who}: ${c}`));
+  }
+  return lines.length ? `\n${lines.join('\n')}` : '';
+}
+
+// open shows a client in a window of its own: {page, context, complaints}. Options are Playwright's for a context.
+export async function open(kind, who, options = {}) {
+  browser ??= chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  const client = clients[kind];
+  client.served ??= fetch(client.base + '/').then(async r => (await r.text()).includes(client.sign));
+  const context = await (await browser).newContext({ viewport: { width: 1000, height: 720 }, locale: 'en-US', serviceWorkers: 'block', ...options });
+  const w = { who, context, complaints: [], wire: [], page: await context.newPage() };
+  cases.getStore().push(w);
+  w.page.setDefaultTimeout(WAIT_MS);
+  w.page.on('pageerror', e => w.complaints.push(e.stack ?? String(e)));
+  w.page.on('console', m => { if (m.type() === 'error') w.complaints.push(`${m.text()} ${m.location().url}`); });
+  w.page.on('websocket', ws => {
+    ws.on('framesent', f => w.wire.push(`> ${f.payload}`));
+    ws.on('framereceived', f => w.wire.push(`< ${f.payload}`));
+  });
+  const served = await client.served;
+  await context.route('**/*', route => answer(route, client, served, w));
+  await w.page.goto(client.base + '/');
+  return w;
+}
+
+function answer(route, client, served, w) {
+  const url = new URL(route.request().url());
+  if (url.origin === client.base) {
+    if (served || url.pathname.startsWith('/v0/')) return route.continue();
+    return fromDisk(route, join(client.dir, normalize(url.pathname.replace(/\/$/, '/index.html'))));
+  }
+  if (!url.protocol.startsWith('http')) return route.continue(); // blob:, data:
+  if (client === clients.webapp) {
+    const [, file] = ELSEWHERE.find(([re]) => re.test(url.pathname)) ?? [];
+    if (file) return fromDisk(route, join(npm, file));
+    if (url.host === 'fonts.googleapis.com') return route.fulfill({ contentType: 'text/css', body: ICONS });
+    if (url.host === 'polyfill-fastly.io') return route.fulfill({ contentType: 'text/javascript', body: '' });
+  }
+  w.complaints.push(`asked for ${url.href}`);
+  return route.abort();
+}
+
+function fromDisk(route, file) {
+  if (!existsSync(file)) return route.fulfill({ status: 404 });
+  return route.fulfill({ body: readFileSync(file), contentType: TYPES[extname(file)] ?? 'application/octet-stream' });
+}
+
+// A picture to send: 48 × 32 pixels of PNG, made by the browser itself.
+export async function picture(w, colour = 'teal') {
+  const data = await w.page.evaluate(c => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 48, height: 32 });
+    const g = canvas.getContext('2d');
+    g.fillStyle = c;
+    g.fillRect(0, 0, 48, 32);
+    return canvas.toDataURL('image/png').split(',')[1];
+  }, colour);
+  return { name: 'flag.png', mimeType: 'image/png', buffer: Buffer.from(data, 'base64') };
+}
