@@ -42,13 +42,8 @@ func (a *accounts) signUp(ctx context.Context, c caller, in *protocol.Acc, files
 		return reply{}, err
 	}
 	n.files = files
-	if !a.signups.allow(now, a.addressKey(c.origin)) {
-		return reply{}, protocol.TooMany
-	}
-	for _, to := range n.creds {
-		if !a.sent.allow(now, to.key()) {
-			return reply{}, credFault(protocol.TooMany, nil)
-		}
+	if err := a.admit(c, n, now); err != nil {
+		return reply{}, err
 	}
 	missing, err := a.register(ctx, n, c.lang)
 	if err != nil {
@@ -61,6 +56,30 @@ func (a *accounts) signUp(ctx context.Context, c caller, in *protocol.Acc, files
 	}
 	r.params["desc"] = ownDesc(u)
 	return r, nil
+}
+
+// admit checks what newcomers from outside have to fulfil.
+func (a *accounts) admit(c caller, n *newcomer, now time.Time) error {
+	if !a.signups.allow(now, a.addressKey(c.origin)) {
+		return protocol.TooMany
+	}
+	if n.login != "" {
+		if err := a.loginFree(n.login); err != nil { // saves the work of hashing
+			return err
+		}
+	}
+	for _, m := range a.required {
+		given := slices.ContainsFunc(n.creds, func(d address) bool { return d.method == m })
+		if n.user.Level == store.LevelAuth && !given {
+			return credFault(protocol.Policy, errors.New("a credential is required: "+m))
+		}
+	}
+	for _, to := range n.creds {
+		if !a.sent.allow(now, to.key()) {
+			return credFault(protocol.TooMany, nil)
+		}
+	}
+	return nil
 }
 
 // ownDesc is a user's description for the user.
@@ -99,7 +118,7 @@ func (a *accounts) newcomer(c caller, in *protocol.Acc, now time.Time) (*newcome
 	if n.user.Tags, err = a.tags.change(nil, in.Tags); err != nil {
 		return nil, err
 	}
-	n.creds, err = a.addresses(in.Cred, c.lang, n.user.Level)
+	n.creds, err = a.addresses(in.Cred, c.lang)
 	return n, err
 }
 
@@ -143,7 +162,7 @@ func (n *newcomer) describe(d *protocol.SetDesc, root bool) (err error) {
 
 // addresses reads the credentials of a request, one of each method. Those that
 // nobody here can confirm are ignored: clients send an e-mail address unasked.
-func (a *accounts) addresses(in []protocol.Credential, lang string, l store.Level) ([]address, error) {
+func (a *accounts) addresses(in []protocol.Credential, lang string) ([]address, error) {
 	var out []address
 	for _, cr := range in {
 		had := slices.ContainsFunc(out, func(d address) bool { return d.method == cr.Method })
@@ -156,12 +175,6 @@ func (a *accounts) addresses(in []protocol.Credential, lang string, l store.Leve
 		}
 		out = append(out, to)
 	}
-	for _, m := range a.required {
-		given := slices.ContainsFunc(out, func(d address) bool { return d.method == m })
-		if l == store.LevelAuth && !given {
-			return nil, credFault(protocol.Policy, errors.New("a credential is required: "+m))
-		}
-	}
 	return out, nil
 }
 
@@ -170,9 +183,6 @@ func (a *accounts) addresses(in []protocol.Credential, lang string, l store.Leve
 func (a *accounts) register(ctx context.Context, n *newcomer, lang string) (missing []string, err error) {
 	var hash []byte
 	if n.login != "" {
-		if err := a.loginFree(n.login); err != nil { // saves the work of hashing
-			return nil, err
-		}
 		if hash, err = a.hash(ctx, n.password); err != nil {
 			return nil, err
 		}

@@ -164,6 +164,9 @@ func TestSignUpRequired(t *testing.T) {
 	d := newDesk(t, required)
 	in := &protocol.Acc{User: "new", Scheme: "basic", Secret: []byte("alice:secret99"), Login: true}
 	d.want(422, "cred")(d.acc(t.Context(), stranger, in, nil))
+	d.want(201, "")(d.acc(t.Context(), stranger, &protocol.Acc{User: "new", Scheme: "basic", Secret: []byte("bob:secret99"), Cred: email("bob@example.org")}, nil))
+	d.want(409, "auth")(d.acc(t.Context(), stranger, &protocol.Acc{User: "new", Scheme: "basic", Secret: []byte("bob:secret99")}, nil)) // rather than 422
+	d.inbox()
 	in.Cred = append(email("Alice@example.org"), protocol.Credential{Method: "tel", Value: "+1"}, protocol.Credential{Method: "email", Value: "second@example.org"})
 	r := d.want(300, "")(d.acc(t.Context(), stranger, in, nil))
 	if r.login.User != "" || r.params["token"] == nil || fmt.Sprint(r.params["cred"]) != "[email]" || r.params["authlvl"] != "auth" || r.params["desc"] == nil {

@@ -28,7 +28,7 @@ type ringOut struct{ seq int }
 
 // callCheck decides whether a {pub} may begin a call. Only "started" is a client's to
 // say; other states are the node's.
-func (r *room) callCheck(q *request, in *protocol.Pub, m *store.Message) error {
+func (r *room) callCheck(in *protocol.Pub) error {
 	state := headString(in.Head, "webrtc")
 	switch {
 	case in.Head["webrtc"] == nil:
@@ -140,7 +140,7 @@ func (r *room) turn(state string, by protocol.UserID, lasted time.Duration) erro
 	}
 	q := &request{who: Identity{User: c.caller}, at: time.Now()}
 	m := &store.Message{From: c.caller, TS: q.at.Truncate(time.Millisecond), Tag: uint32(random()), Head: h, Content: c.content}
-	if err := r.store(q, m); err != nil {
+	if err := r.store([]*pending{{q: q, m: m}}); err != nil {
 		return err
 	}
 	r.deliver(m, nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,53 +41,106 @@ func ownedHead(name string) bool {
 	return name == "sender" || strings.HasPrefix(name, "x-parley-")
 }
 
+// pending is a {pub} on its way to the disk.
+type pending struct {
+	q      *request
+	a      *attachment
+	m      *store.Message
+	digest [sha256.Size]byte
+}
+
 // pub implements verbs.
-func (r *room) pub(q *request, in *protocol.Pub) {
-	a := r.at(q)
+func (r *room) pub(q *request, _ *protocol.Pub) { r.pubs([]*request{q}) }
+
+// pubs handles the {pub}s that wait: those that are good are stored in one
+// transaction, then answered and delivered in order.
+func (r *room) pubs(qs []*request) {
+	var ready []*pending
+	flush := func() {
+		r.publish(ready)
+		ready = nil
+	}
+	for _, q := range qs {
+		if q.in.Pub.Head["webrtc"] != nil || slices.ContainsFunc(ready, q.repeats) {
+			flush() // what follows depends on what came of those before
+		}
+		p, err := r.prepare(q)
+		switch {
+		case err != nil:
+			q.refuse(err)
+		case p != nil:
+			ready = append(ready, p)
+		}
+	}
+	flush()
+}
+
+// repeats reports whether q is p said again.
+func (q *request) repeats(p *pending) bool { return q.s == p.q.s && q.id != "" && q.id == p.q.id }
+
+// prepare checks a {pub} and makes its message; nil if it has been answered.
+func (r *room) prepare(q *request) (*pending, error) {
+	in, a := q.in.Pub, r.at(q)
 	switch {
 	case a == nil:
-		q.refuse(protocol.NotAttached)
-		return
+		return nil, protocol.NotAttached
 	case !a.m.mode().Has(protocol.Write):
-		q.refuse(protocol.Denied)
-		return
+		return nil, protocol.Denied
 	}
 	if seq := a.repeated(in.ID); seq > 0 {
 		q.ok(202, map[string]any{"seq": seq})
-		return
+		return nil, nil
 	}
 	m, err := r.compose(q, in)
-	if err == nil {
-		err = r.callCheck(q, in, m)
-	}
-	if err == nil && q.at.Add(answerBy).Before(time.Now()) {
-		err = protocol.Busy // nobody waits for the answer any more
-	}
 	if err != nil {
-		q.refuse(err)
+		return nil, err
+	}
+	if err := r.callCheck(in); err != nil {
+		return nil, err
+	}
+	if q.late() {
+		return nil, protocol.Busy
+	}
+	p := &pending{q: q, a: a, m: m}
+	if r.slow != nil {
+		p.digest = pubDigest(q.who.User, m)
+		if r.slow.digest == p.digest && q.at.Before(r.slow.until) {
+			q.ok(202, map[string]any{"seq": r.slow.seq})
+			r.slow = nil
+			return nil, nil
+		}
+	}
+	return p, nil
+}
+
+// late reports whether nobody waits for the answer any more.
+func (q *request) late() bool { return q.at.Add(answerBy).Before(time.Now()) }
+
+// publish stores messages, answers and delivers them.
+func (r *room) publish(ps []*pending) {
+	if len(ps) == 0 {
 		return
 	}
-	digest := pubDigest(q.who.User, m)
-	if r.slow != nil && r.slow.digest == digest && q.at.Before(r.slow.until) {
-		q.ok(202, map[string]any{"seq": r.slow.seq})
-		r.slow = nil
+	if err := r.store(ps); err != nil {
+		for _, p := range ps {
+			p.q.refuse(err)
+		}
 		return
 	}
-	if err := r.store(q, m); err != nil {
-		q.refuse(err)
-		return
+	for _, p := range ps {
+		in := p.q.in.Pub
+		if p.q.late() {
+			r.slow = &slowPub{pubDigest(p.q.who.User, p.m), p.m.Seq, time.Now().Add(slowMemory)}
+		}
+		p.a.remember(in.ID, p.m.Seq)
+		p.q.ok(202, map[string]any{"seq": p.m.Seq})
+		var silent *session
+		if in.NoEcho {
+			silent = p.q.s
+		}
+		r.deliver(p.m, silent)
+		r.callPublished(p.q, in, p.m)
 	}
-	if q.at.Add(answerBy).Before(time.Now()) {
-		r.slow = &slowPub{digest, m.Seq, time.Now().Add(slowMemory)}
-	}
-	a.remember(in.ID, m.Seq)
-	q.ok(202, map[string]any{"seq": m.Seq})
-	var silent *session
-	if in.NoEcho {
-		silent = q.s
-	}
-	r.deliver(m, silent)
-	r.callPublished(q, in, m)
 }
 
 func (a *attachment) repeated(id string) int {
@@ -142,38 +196,48 @@ func pubDigest(u protocol.UserID, m *store.Message) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// store keeps a message with all that goes with it in one transaction: its seq, the
-// author's marks, the event of a group, the use of files.
-func (r *room) store(q *request, m *store.Message) error {
-	author := r.members[m.From]
-	marks := store.Marks{}
+// store keeps messages with all that goes with them in one transaction: seqs, the
+// authors' marks, the events of a group, the use of files.
+func (r *room) store(ps []*pending) error {
 	err := r.update(func(tx store.Tx) error {
-		m.Seq, m.Origin = 0, 0
-		if err := tx.Append(r.t.id, m); err != nil {
-			return err
-		}
-		if author != nil {
-			marks = store.Marks{Recv: m.Seq, Read: m.Seq}
-			if err := tx.PutMarks(r.t.id, m.From, marks); err != nil {
+		for _, p := range ps {
+			if err := r.append(tx, p); err != nil {
 				return err
 			}
 		}
-		if len(q.files) > 0 {
-			if err := tx.SetLinks(store.RefMessage(r.t.id, m.Seq), q.files); err != nil {
-				return err
-			}
-		}
-		return r.logMessage(tx, m)
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	r.head.Seq, r.head.Touched = m.Seq, m.TS
-	if author != nil {
-		author.marks = marks
+	for _, p := range ps {
+		r.head.Seq, r.head.Touched = p.m.Seq, p.m.TS
+		if author := r.members[p.m.From]; author != nil {
+			author.marks = store.Marks{Recv: p.m.Seq, Read: p.m.Seq}
+		}
 	}
-	r.n.metrics.published.Inc()
+	r.n.metrics.published.Add(float64(len(ps)))
 	return nil
+}
+
+// append writes one message.
+func (r *room) append(tx store.Tx, p *pending) error {
+	m := p.m
+	m.Seq, m.Origin = 0, 0
+	if err := tx.Append(r.t.id, m); err != nil {
+		return err
+	}
+	if r.members[m.From] != nil {
+		if err := tx.PutMarks(r.t.id, m.From, store.Marks{Recv: m.Seq, Read: m.Seq}); err != nil {
+			return err
+		}
+	}
+	if len(p.q.files) > 0 {
+		if err := tx.SetLinks(store.RefMessage(r.t.id, m.Seq), p.q.files); err != nil {
+			return err
+		}
+	}
+	return r.logMessage(tx, m)
 }
 
 // deliver brings a stored message to the sessions in the room, but one, and tells

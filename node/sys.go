@@ -46,23 +46,28 @@ func (s *sys) admit(q *request, in *protocol.Sub) error {
 	return err
 }
 
-// pub implements verbs: a report needs no subscription.
-func (s *sys) pub(q *request, in *protocol.Pub) {
-	if s.at(q) != nil {
-		s.room.pub(q, in)
-		return
+// pubs handles {pub}: a report needs no subscription.
+func (s *sys) pubs(qs []*request) {
+	for _, q := range qs {
+		if s.at(q) != nil {
+			s.room.pubs([]*request{q})
+			continue
+		}
+		m, err := s.compose(q, q.in.Pub)
+		if err == nil {
+			err = s.room.store([]*pending{{q: q, m: m}})
+		}
+		if err != nil {
+			q.refuse(err)
+			continue
+		}
+		q.ok(202, map[string]any{"seq": m.Seq})
+		s.deliver(m, nil)
 	}
-	m, err := s.compose(q, in)
-	if err == nil {
-		err = s.room.store(q, m)
-	}
-	if err != nil {
-		q.refuse(err)
-		return
-	}
-	q.ok(202, map[string]any{"seq": m.Seq})
-	s.deliver(m, nil)
 }
+
+// pub implements verbs.
+func (s *sys) pub(q *request, _ *protocol.Pub) { s.pubs([]*request{q}) }
 
 // get implements verbs: for others than root the topic is not there.
 func (s *sys) get(q *request, in *protocol.GetQuery) {

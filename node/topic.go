@@ -99,9 +99,54 @@ func (t *topic) run() {
 			return
 		}
 		t.mu.Unlock()
-		for _, e := range batch {
-			t.apply(e)
+		for len(batch) > 0 {
+			n := 1
+			if ps := publishing(batch); len(ps) > 1 {
+				t.apply(ps)
+				n = len(ps)
+			} else {
+				t.apply(batch[0])
+			}
+			batch = batch[n:]
 		}
+	}
+}
+
+// publications are {pub}s that wait one after the other: they share a transaction.
+type publications []*request
+
+// maxPublications bounds how many share one.
+const maxPublications = 64
+
+func publishing(batch []event) publications {
+	var ps publications
+	for _, e := range batch {
+		r, ok := e.(*request)
+		if !ok || r.in.Pub == nil || len(ps) == maxPublications {
+			break
+		}
+		ps = append(ps, r)
+	}
+	return ps
+}
+
+func (ps publications) apply(t *topic) {
+	k, ok := t.kind.(interface{ pubs([]*request) })
+	if !ok {
+		for _, r := range ps {
+			r.apply(t)
+		}
+		return
+	}
+	k.pubs(ps)
+	for _, r := range ps {
+		r.done()
+	}
+}
+
+func (ps publications) absent(err error) {
+	for _, r := range ps {
+		r.absent(err)
 	}
 }
 

@@ -86,16 +86,16 @@ func (n *Node) userOnline(u protocol.UserID) bool {
 	return h != nil && h.online.Load()
 }
 
-// onMe calls f for each session of u that is attached to me and not to skip.
+// onMe calls f for each session of u that is attached to me and not to skip. f must
+// not wait.
 func (n *Node) onMe(u protocol.UserID, skip protocol.TopicID, f func(*session)) {
 	h := n.hub(u)
 	if h == nil {
 		return
 	}
 	h.mu.Lock()
-	to := slices.Clone(h.me)
-	h.mu.Unlock()
-	for _, s := range to {
+	defer h.mu.Unlock()
+	for _, s := range h.me {
 		if skip == "" || !s.attachedTo(skip) {
 			f(s)
 		}

@@ -96,7 +96,6 @@ type request struct {
 	at     time.Time
 	files  []string // ids of files that the request puts to use
 	reader bool     // the client named a channel as its readers do
-	topic  *topic   // once there
 	// Of {sub}: the name under which a group was created, params of the answer, and
 	// what to do once it is given.
 	tmpname string
@@ -256,8 +255,12 @@ func (r *request) absent(err error) {
 
 // apply runs the verb on the topic's goroutine.
 func (r *request) apply(t *topic) {
-	r.topic = t
 	r.verb.apply(t.kind, r)
+	r.done()
+}
+
+// done notes how long the request took.
+func (r *request) done() {
 	r.s.n.metrics.latency.WithLabelValues(r.verb.name).Observe(time.Since(r.at).Seconds())
 }
 
