@@ -37,13 +37,14 @@ func (r *Report) String() string {
 }
 
 const (
-	maxLoad    = 300 * time.Millisecond // from the first request to the kill
-	maxStart   = 100 * time.Millisecond // from the start to a kill while starting
-	stopWithin = 5 * time.Second        // a node that is asked to
-	maxStop    = 30 * time.Millisecond  // from SIGTERM to SIGKILL
-	fullEach   = 20                     // kills between two readings of all history
-	overlap    = 50                     // messages that are read again at each kill
-	maxTold    = 30                     // broken promises that an error tells of
+	maxLoad     = 300 * time.Millisecond // from the first request to the kill
+	maxStart    = 100 * time.Millisecond // from the start to a kill while starting
+	stopWithin  = 5 * time.Second        // a node that is asked to
+	maxStop     = 30 * time.Millisecond  // from SIGTERM to SIGKILL
+	fullEach    = 20                     // kills between two readings of all history
+	firstStarts = 3                      // kills before the node has ever listened
+	overlap     = 50                     // messages that are read again at each kill
+	maxTold     = 30                     // broken promises that an error tells of
 )
 
 // limits lift what protects a node from clients that ask as much as ours do.
@@ -79,12 +80,22 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			r.p.Kill()
 		}
 	}()
+	for range firstStarts {
+		if err := r.killStarting(ctx); err != nil {
+			return &r.rep, err
+		}
+	}
 	if err := r.start(ctx); err != nil {
-		return &r.rep, err
+		return &r.rep, fmt.Errorf("seed %d, after kills while it made its data directory: %w", cfg.Seed, err)
 	}
 	if err := r.w.populate(ctx); err != nil {
 		return &r.rep, err
 	}
+	_, values, err := r.w.observe(ctx, all)
+	if err != nil {
+		return &r.rep, err
+	}
+	r.w.j.Begin(values)
 	for r.rep.Kills < cfg.Kills {
 		if err := r.round(ctx); err != nil {
 			return &r.rep, fmt.Errorf("seed %d, kill %d: %w", cfg.Seed, r.rep.Kills, err)
@@ -92,6 +103,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	return &r.rep, r.calm(ctx)
 }
+
+// all reads a room from its first message on.
+func all(string) int { return 1 }
 
 func (r *run) options() testnet.Options {
 	return testnet.Options{Binary: r.cfg.Binary, Data: r.cfg.Data, Config: limits}
@@ -205,12 +219,11 @@ func (r *run) resume(ctx context.Context, full bool) error {
 	if err := r.w.enter(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, r.p.Output())
 	}
-	views, values, err := r.w.observe(ctx, func(room string) int {
-		if full {
-			return 1
-		}
-		return max(1, r.seen[room]-overlap)
-	})
+	low := all
+	if !full {
+		low = func(room string) int { return max(1, r.seen[room]-overlap) }
+	}
+	views, values, err := r.w.observe(ctx, low)
 	if err != nil {
 		return err
 	}

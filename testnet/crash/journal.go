@@ -229,16 +229,21 @@ func (j *Journal) Last(topic string) int {
 	return j.topic(topic).last
 }
 
+// Begin notes what values are before anybody changes them. There are no others.
+func (j *Journal) Begin(values map[string]string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for name, val := range values {
+		j.values[name] = &value{may: []string{val}}
+	}
+}
+
 // Writing notes a change of a value that is about to be asked for. All changes of
 // one value must come from one session, one after the other.
 func (j *Journal) Writing(name, val string) write {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	v := j.values[name]
-	if v == nil {
-		v = &value{}
-		j.values[name] = v
-	}
 	v.may = append(v.may, val)
 	return write{v, val}
 }

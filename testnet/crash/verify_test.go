@@ -51,6 +51,8 @@ func honest() *tale {
 	j.Marked("t", "b", "read", 3)
 	j.Marking("t", "b", "recv", 5)
 	j.Marking("t", "b", "read", 6)
+	j.Begin(map[string]string{"mode": "N", "name": "old"})
+	j.Written(j.Writing("name", "new"), io.EOF) // its first change got lost
 	j.Written(j.Writing("mode", "JR"), nil)
 	j.Written(j.Writing("mode", "JRW"), nil)
 	j.Written(j.Writing("mode", "J"), errRefused)
@@ -62,7 +64,7 @@ func honest() *tale {
 			Lines: append([]Line{{2, "b", "two"}}, all...)},
 		b: &View{Topic: "t", User: "b", Seq: 6, Read: 4, Recv: 5, Low: 1,
 			Deleted: protocol.Ranges{{Low: 2, Hi: 3}, {Low: 4, Hi: 5}}, Lines: all},
-		values: map[string]string{"mode": "JRW"},
+		values: map[string]string{"mode": "JRW", "name": "old"},
 	}
 }
 
@@ -83,6 +85,7 @@ func TestHonestNodePasses(t *testing.T) {
 func TestHonestAlternatives(t *testing.T) {
 	for name, change := range map[string]func(*tale){
 		"the value in flight arrived": func(s *tale) { s.values["mode"] = "JRWP" },
+		"a first value arrived":       func(s *tale) { s.values["name"] = "new" },
 		"the last mark arrived":       func(s *tale) { s.b.Read, s.b.Recv = 6, 6 },
 		"the soft deletion arrived": func(s *tale) {
 			s.b.Deleted = protocol.Ranges{{Low: 1, Hi: 3}, {Low: 4, Hi: 5}}

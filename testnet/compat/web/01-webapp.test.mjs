@@ -25,7 +25,7 @@ B('web app', 'find, first message, unread badge, ticks, presence, typing', async
   const [a, b] = await pair();
   await a.send('hello bob');
   await b.unread(a.name).filter({ hasText: '1' }).waitFor();
-  await a.mark('hello bob', 'received');
+  await a.mark('hello bob', 'sent');
   await b.contact(a.name).locator('.online').waitFor();
   await b.openChat(a.name);
   await b.message('hello bob', 'left').waitFor();

@@ -50,7 +50,6 @@ export class WebApp {
     await this.page.locator('#side-caption-panel a').filter({ has: this.page.locator(icon('settings')) }).click();
     await this.page.locator('a').filter({ hasText: 'Security' }).click();
     await this.page.locator('a').filter({ hasText: 'Logout' }).click();
-    await this.page.locator('.alert').getByRole('button', { name: 'OK' }).click();
     await this.page.locator('#inputLogin').waitFor();
   }
 
