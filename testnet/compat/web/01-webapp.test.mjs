@@ -1,12 +1,16 @@
+// The unmodified tinode-webapp: what people do with it, in two or three windows.
 import { B, picture } from './browser.mjs';
 import { WebApp } from './webapp.mjs';
 import * as h from '../lib/h.mjs';
 const { assert } = h;
 
-// Two people, each in a window, who have found each other.
+// Two people, each in a window; alice has found bob, written to him, and he has the chat open.
 async function pair() {
   const [a, b] = await Promise.all([(await WebApp.start('alice')).register(), (await WebApp.start('bob')).register()]);
   await a.find(`basic:${b.login}`, b.name);
+  await a.send('hello bob');
+  await b.openChat(a.name);
+  await b.message('hello bob', 'left').waitFor();
   return [a, b];
 }
 
@@ -14,26 +18,98 @@ B('web app', 'register, log out, wrong password, log in', async () => {
   const a = await WebApp.start('alice');
   await a.register();
   await a.logout();
-  await a.page.fill('#inputLogin', a.login);
-  await a.page.fill('#inputPassword', 'wrong one');
-  await a.page.getByRole('button', { name: 'Sign in' }).click();
-  await a.page.locator('.alert-box, #alert-container, .alert').filter({ hasText: /auth/i }).first().waitFor();
+  await a.tryLogin(a.login, 'wrong one');
+  await a.error('authentication failed').waitFor();
   await a.login(a);
 });
 
-B('web app', 'find, first message, unread badge, ticks, presence, typing', async () => {
-  const [a, b] = await pair();
+B('web app', 'a login that is taken is refused in words', async () => {
+  const a = await (await WebApp.start('alice')).register();
+  const b = await WebApp.start('bob');
+  await b.fillSignUp({ login: a.login, pass: 'another-one', name: 'Somebody else' });
+  await b.error(/duplicate|exists|taken/i).waitFor();
+});
+
+B('web app', 'find, first message, unread badge, presence, typing', async () => {
+  const [a, b] = await Promise.all([(await WebApp.start('alice')).register(), (await WebApp.start('bob')).register()]);
+  await a.find(`basic:${b.login}`, b.name);
   await a.send('hello bob');
-  await b.unread(a.name).filter({ hasText: '1' }).waitFor();
   await a.mark('hello bob', 'sent');
+  await b.unread(a.name).filter({ hasText: /^1$/ }).waitFor();
   await b.contact(a.name).locator('.online').waitFor();
+  await a.contact(b.name).locator('.online').waitFor();
+  await a.send('are you there?');
+  await b.unread(a.name).filter({ hasText: /^2$/ }).waitFor();
   await b.openChat(a.name);
   await b.message('hello bob', 'left').waitFor();
-  await a.mark('hello bob', 'read');
   await b.unread(a.name).waitFor({ state: 'detached' });
   await b.type('well');
   await a.page.locator('#topic-caption-panel .online.typing').waitFor();
   await b.send('well, hello');
   await a.message('well, hello', 'left').waitFor();
-  await b.mark('well, hello', 'read');
+  assert.deepEqual(await a.texts(), ['hello bob', 'are you there?', 'well, hello']);
+  await b.context.close();
+  await a.contact(b.name).locator('.offline').waitFor();
+});
+
+B('web app', 'ticks: sent, received, read', async () => {
+  const [a, b] = await pair();
+  await b.send('one');
+  await b.mark('one', 'read');
+  await a.logout();
+  await b.send('two');
+  await b.mark('two', 'sent');
+  await a.login(a);
+  await a.openChat(b.name);
+  await b.mark('two', 'read');
+});
+
+B('web app', 'reply, edit, delete for all', async () => {
+  const [a, b] = await pair();
+  await b.reply('hello bob', 'hello to you');
+  await a.message('hello to you', 'left').locator('.reply-quote').filter({ hasText: 'hello bob' }).waitFor();
+  await a.send('a mistaek');
+  await a.edit('a mistaek', 'a mistake');
+  await b.message('a mistake', 'left').filter({ hasText: 'edited' }).waitFor();
+  await b.message('a mistaek').waitFor({ state: 'detached' });
+  await b.send('to be forgotten');
+  await a.message('to be forgotten').waitFor();
+  await b.menu('to be forgotten', 'Delete for All');
+  await a.message('to be forgotten').waitFor({ state: 'detached' });
+  await b.message('to be forgotten').waitFor({ state: 'detached' });
+});
+
+B('web app', 'a picture and a file reach the other side and can be had again', async () => {
+  const [a, b] = await pair();
+  await a.sendPicture(await picture(a), 'our flag');
+  const shown = b.message('our flag', 'left').locator('img.inline-image');
+  await shown.waitFor();
+  await b.page.waitForFunction(() => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.complete && i.naturalWidth === 48));
+});
+
+B('web app', 'reload keeps the login and shows the history', async () => {
+  const a = await (await WebApp.start('alice')).register({ stay: true });
+  const b = await (await WebApp.start('bob')).register();
+  await b.find(`basic:${a.login}`, a.name);
+  for (const text of ['one', 'two', 'three']) await b.send(text);
+  await a.openChat(b.name);
+  await a.message('three').waitFor();
+  await b.send('four');
+  await a.page.reload();
+  await a.message('four').waitFor();
+  assert.deepEqual(await a.texts(), ['one', 'two', 'three', 'four']);
+});
+
+B('web app', 'group: create, invite, talk, leave', async () => {
+  const [a, b] = await pair();
+  await a.newGroup('Tea party');
+  await a.addMembers(b.name);
+  await a.send('who takes milk?');
+  await b.openChat('Tea party');
+  await b.message('who takes milk?', 'left').waitFor();
+  await b.send('I do');
+  await a.message('I do', 'left').filter({ hasText: b.name }).waitFor();
+  await b.leaveGroup();
+  await b.contact('Tea party').waitFor({ state: 'detached' });
+  assert.equal(await a.contact('Tea party').count(), 1);
 });

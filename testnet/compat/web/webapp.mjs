@@ -16,16 +16,7 @@ export class WebApp {
   async register({ login = h.uniq(), pass = `pw-${login}`, name = `User ${login}`, stay = false } = {}) {
     Object.assign(this, { login, pass, name });
     const p = this.page;
-    await p.locator('#side-caption-panel a').filter({ has: p.locator(icon('person_add')) }).click();
-    const form = p.locator('form.panel-form-column');
-    await form.getByPlaceholder('Login').fill(login);
-    await form.getByPlaceholder('Password').fill(pass);
-    await form.getByPlaceholder('Full name').fill(name);
-    await p.evaluate(() => new Promise(r => setTimeout(r))); // the app learns the password in a timer after the field is left
-    const email = form.getByPlaceholder('Email');
-    if (await email.count()) await email.fill(`${login}@example.com`);
-    if (stay) await form.locator('#save-token').click();
-    await form.getByRole('button', { name: 'Sign up' }).click();
+    await this.fillSignUp({ login, pass, name, stay });
     const code = p.locator('#enter-confirmation-code');
     await this.title(name).or(code).first().waitFor();
     if (await code.isVisible()) {
@@ -36,15 +27,35 @@ export class WebApp {
     return this;
   }
 
+  async fillSignUp({ login, pass, name, stay }) {
+    const p = this.page;
+    await p.locator('#side-caption-panel a').filter({ has: p.locator(icon('person_add')) }).click();
+    const form = p.locator('form.panel-form-column');
+    await form.getByPlaceholder('Login').fill(login);
+    await form.getByPlaceholder('Password').fill(pass);
+    await form.getByPlaceholder('Full name').fill(name);
+    await p.evaluate(() => new Promise(r => setTimeout(r))); // the app learns the password in a timer after the field is left
+    const email = form.getByPlaceholder('Email');
+    if (await email.count()) await email.fill(`${login}@example.com`);
+    if (stay) await form.locator('#save-token').click();
+    await form.getByRole('button', { name: 'Sign up' }).click();
+  }
+
   async login({ login, pass, name }, { stay = false } = {}) {
     Object.assign(this, { login, pass, name });
-    await this.page.fill('#inputLogin', login);
-    await this.page.fill('#inputPassword', pass);
-    if (stay) await this.page.click('#save-token');
-    await this.page.getByRole('button', { name: 'Sign in' }).click();
+    await this.tryLogin(login, pass, stay);
     await this.title(name).waitFor();
     return this;
   }
+
+  async tryLogin(login, pass, stay) {
+    await this.page.getByPlaceholder('Login').fill(login);
+    await this.page.getByPlaceholder('Password').fill(pass);
+    if (stay) await this.page.click('#save-token');
+    await this.page.getByRole('button', { name: 'Sign in' }).click();
+  }
+
+  error(text) { return this.page.locator('.info-box').filter({ hasText: text }); }
 
   async logout() {
     await this.page.locator('#side-caption-panel a').filter({ has: this.page.locator(icon('settings')) }).click();
@@ -144,5 +155,12 @@ export class WebApp {
     await this.page.locator('#group-manager').getByRole('button', { name: 'OK' }).click();
     for (const n of names) await this.page.locator('#info-view-content .contact-box > li').filter({ hasText: n }).waitFor();
     await this.page.locator('#info-caption-panel a').click();
+  }
+
+  async leaveGroup() {
+    await this.info();
+    await this.page.locator('#info-view a').filter({ hasText: 'Security' }).click();
+    await this.page.locator('#info-view a').filter({ hasText: 'Leave' }).click();
+    await this.page.locator('.alert').getByRole('button', { name: 'OK' }).click();
   }
 }
