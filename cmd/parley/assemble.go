@@ -138,7 +138,7 @@ func nodeConfig(s *config.Settings) node.Config {
 	return node.Config{
 		Required: s.Accounts.Required,
 		Closed:   s.Accounts.Registration == config.Closed,
-		Build:    "parley " + buildVersion(),
+		Build:    buildVersion(),
 		Limits: node.Limits{
 			MaxMessage:     int(l.MaxMessage),
 			MaxSubscribers: l.MaxSubscribers,

@@ -128,7 +128,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("before the first start: %+v", f)
 	}
 	p := start(t, data)
-	if f := findings(t, data, exitOK); !strings.Contains(f["database"].Text, "node localhost, 0 accounts") || !strings.Contains(f["node"].Text, "process") || !strings.Contains(f["http"].Text, p.run.HTTP) {
+	if f := findings(t, data, exitOK); !strings.Contains(f["database"].Text, "node localhost, accounts: 0") || !strings.Contains(f["node"].Text, "process") || !strings.Contains(f["http"].Text, p.run.HTTP) {
 		t.Errorf("while it runs: %+v", f)
 	}
 	p.stop()

@@ -153,7 +153,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	if err == nil && !d.running {
 		err = bolt.Check(d.data.db())
 	}
-	d.sayErr("database", err, "node %s, %d accounts", o.node, len(users))
+	d.sayErr("database", err, "node %s, accounts: %d", o.node, len(users))
 	if !d.running {
 		d.say("node", fine, "does not run")
 	} else if d.run, err = readRunFile(d.data.run()); err == nil {
@@ -194,16 +194,24 @@ func (d *doctor) checkCertificate() {
 	}
 }
 
-// checkAnswer asks the running node, as clients do, whether it is well.
+// checkAnswer asks the running node, as clients do, whether it is well. The name
+// in the URL need not lead here from this machine, so the address is taken from
+// the node.
 func (d *doctor) checkAnswer(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, d.run.Listen)
+		},
+	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.run.HTTP+"healthz", nil)
 	if err != nil {
 		d.say("http", bad, "%v", err)
 		return
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		d.say("http", bad, "%v", err)
 		return

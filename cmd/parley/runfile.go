@@ -13,8 +13,9 @@ import (
 // of the directory can read it: the token opens the operators' interface.
 type runFile struct {
 	PID     int       `json:"pid"`
-	Admin   string    `json:"admin"` // URL
-	HTTP    string    `json:"http"`  // URL to open
+	Admin   string    `json:"admin"`  // URL
+	HTTP    string    `json:"http"`   // URL to open
+	Listen  string    `json:"listen"` // address for clients
 	Token   string    `json:"token"`
 	Started time.Time `json:"started"`
 }

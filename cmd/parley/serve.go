@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,6 +100,7 @@ func serve(ctx context.Context, s *config.Settings, out, errs io.Writer) (err er
 	run := runFile{
 		PID: os.Getpid(), Token: newToken(), Started: time.Now().UTC(),
 		Admin: "http://" + l.admin.Addr().String(), HTTP: urlOf(s, string(p.node.Name()), l.http),
+		Listen: l.http.Addr().String(),
 	}
 	server, err := newServer(s, p, l, run.Token, registry, log)
 	if err != nil {
@@ -171,7 +173,12 @@ func greet(w io.Writer, s *config.Settings, p *parts, l listeners, run runFile, 
 		line("settings", s.File)
 	}
 	line("key", p.key.Pin())
-	line("sign-up", s.Accounts.Registration)
+	line("web", cmp.Or(s.HTTP.Web, "the page that is built in"))
+	if s.Accounts.Registration == config.Closed {
+		line("sign-up", "closed; make accounts with: parley user add LOGIN --data "+quoteArg(string(p.data)))
+	} else {
+		line("sign-up", "open to all who reach this node")
+	}
 	if s.S2S.Listen != "" {
 		line("s2s", "not in this release")
 	}

@@ -262,6 +262,7 @@ func (s *Settings) checkSender(section, sender string, command []string, testCod
 	case sender == SendExec && !filepath.IsAbs(command[0]):
 		all = s.one(section+".command", fmt.Sprintf("must name the program by its full path, not %q", command[0]))
 	case sender == SendExec:
+		all = s.one(section+".command", checkProgram(command[0]))
 	case more == "":
 		all = s.one(section+".sender", fmt.Sprintf(`must be "log", "exec" or empty, not %q`, sender))
 	default:
@@ -274,6 +275,17 @@ func (s *Settings) checkSender(section, sender string, command []string, testCod
 		all = append(all, s.problem(section+".test_code", "has no effect without %s.sender", section))
 	}
 	return all
+}
+
+// checkProgram says why a program cannot be run.
+func checkProgram(path string) string {
+	switch info, err := os.Stat(path); {
+	case err != nil:
+		return "cannot be run: " + err.Error()
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
+		return fmt.Sprintf("%s is no program; allow it to be run with: chmod +x", path)
+	}
+	return ""
 }
 
 func (s *Settings) checkCalls() []*Problem {
