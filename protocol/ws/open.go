@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -29,8 +30,7 @@ type Upgrader struct {
 func NewUpgrader(o Options) *Upgrader {
 	o = o.withDefaults()
 	return &Upgrader{opt: o, up: websocket.Upgrader{
-		ReadBufferSize:    readBuffer,
-		WriteBufferSize:   writeBuffer,
+		WriteBufferSize:   writeBuffer, // the read buffer comes from hijacker
 		WriteBufferPool:   &buffers,
 		CheckOrigin:       func(*http.Request) bool { return true },
 		EnableCompression: o.Compress,
@@ -47,14 +47,15 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	if err != nil {
 		return nil, fmt.Errorf("ws: upgrade: %w", err)
 	}
-	return newConn(c, h.conn, &u.opt), nil
+	return newConn(c, h.conn, h.in, &u.opt), nil
 }
 
-// hijacker slips a corked socket under the library's connection.
+// hijacker slips a corked socket and our read buffer under the library's connection.
 type hijacker struct {
 	http.ResponseWriter
 	wait time.Duration
 	conn *corked
+	in   *bufio.Reader
 }
 
 // Hijack implements [http.Hijacker], through wrapped writers too.
@@ -63,9 +64,16 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if rw.Reader.Buffered() > 0 {
+		_ = c.Close() // there is nothing to save
+		return nil, nil, errEager
+	}
 	h.conn = &corked{Conn: c, wait: h.wait}
-	return h.conn, rw, nil
+	h.in = bufio.NewReaderSize(h.conn, readBuffer)
+	return h.conn, bufio.NewReadWriter(h.in, rw.Writer), nil
 }
+
+var errEager = errors.New("data before the end of the handshake")
 
 // RefusedError is what [Dial] returns if the server answered, but not with a
 // WebSocket.
@@ -114,7 +122,7 @@ func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (*Conn
 	}
 	c, resp, err := g.DialContext(ctx, url, header)
 	if err == nil {
-		return newConn(c, out, &opt), nil
+		return newConn(c, out, nil, &opt), nil
 	}
 	if resp != nil {
 		body, _ := io.ReadAll(resp.Body) // the library keeps 1 KiB at most

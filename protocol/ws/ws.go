@@ -5,6 +5,7 @@
 package ws
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -88,6 +89,7 @@ func (e *ClosedError) Is(target error) bool {
 // Conn is a connection. One goroutine may call Read, one Write, any the others.
 type Conn struct {
 	ws   *websocket.Conn
+	in   *bufio.Reader // what ws reads from; nil at clients
 	out  *corked
 	opt  *Options
 	ping *time.Timer // next turn of keepAlive
@@ -99,8 +101,8 @@ type Conn struct {
 	closed   sync.Once
 }
 
-func newConn(w *websocket.Conn, out *corked, opt *Options) *Conn {
-	c := &Conn{ws: w, out: out, opt: opt}
+func newConn(w *websocket.Conn, out *corked, in *bufio.Reader, opt *Options) *Conn {
+	c := &Conn{ws: w, in: in, out: out, opt: opt}
 	w.SetReadLimit(int64(opt.MaxMessage))
 	w.SetPongHandler(func(string) error { c.heard.Store(true); return nil })
 	c.ping = time.AfterFunc(math.MaxInt64, c.keepAlive)
@@ -136,6 +138,7 @@ func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
 // error is final, and the connection closed with it.
 func (c *Conn) Read() ([]byte, error) {
 	for {
+		c.await()
 		_, r, err := c.ws.NextReader() // binary frames are taken for text
 		if err != nil {
 			return nil, c.ended(err)
@@ -153,6 +156,14 @@ func (c *Conn) Read() ([]byte, error) {
 		default:
 			return p, nil
 		}
+	}
+}
+
+// await waits for the first byte of a frame. NextReader would too, but so deep that
+// the stack of an idle reader could not shrink from 8 to 4 KiB.
+func (c *Conn) await() {
+	if c.in != nil {
+		_, _ = c.in.Peek(1) // NextReader meets the error again
 	}
 }
 

@@ -254,7 +254,7 @@ func pipe(o Options) (*Conn, net.Conn) {
 	if err != nil {
 		panic(err)
 	}
-	return newConn(w, out, &o), b
+	return newConn(w, out, nil, &o), b
 }
 
 func TestHalfOpenSocketDies(t *testing.T) {
