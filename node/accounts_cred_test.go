@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -268,11 +267,18 @@ func TestMailFails(t *testing.T) {
 	d := newDesk(t, nil)
 	alice := d.newUser("alice")
 	d.inbox()
-	d.mailbox.err = errors.New("relay refused")
+	d.mailbox.fails = true
 	d.want(200, "")(d.setCred(t.Context(), alice, cred("b@c.d", "")))
-	code := d.lastCode("b@c.d")
-	if l := d.logged.String(); !strings.Contains(l, "relay refused") || strings.Contains(l, code) {
-		t.Errorf("log: %s", l)
+	d.want(301, "")(d.askReset("alice@example.org"))
+	in := d.inbox()
+	l := d.logged.String()
+	if len(in) != 2 || strings.Count(l, "550 no such user") != 2 {
+		t.Fatalf("sent %v, log: %s", in, l)
+	}
+	for _, c := range in {
+		if strings.Contains(l, c.Code) || strings.Contains(l, c.To) {
+			t.Errorf("the log has a code or an address: %s", l)
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ func (openTokens) Lifetime(p Purpose) time.Duration {
 // mailbox is a validator that keeps what it sends.
 type mailbox struct {
 	fixed string
-	err   error
+	fails bool
 
 	mu   sync.Mutex
 	sent []Code
@@ -80,7 +80,10 @@ func (m *mailbox) Send(_ context.Context, c Code) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sent = append(m.sent, c)
-	return m.err
+	if m.fails {
+		return fmt.Errorf("550 no such user <%s>: %s", c.To, c.Code)
+	}
+	return nil
 }
 
 func (m *mailbox) FixedCode() string { return m.fixed }

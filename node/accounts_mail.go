@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -74,10 +75,12 @@ func (m *mailer) start(job func(context.Context)) {
 	})
 }
 
-// send gives a code to its validator.
+// send gives a code to its validator. What a mail server says of a failure may
+// repeat what it was given, which is not for the log.
 func (m *mailer) send(ctx context.Context, method string, v Validator, c Code) {
 	if err := v.Send(ctx, c); err != nil {
-		m.log.Warn("code not sent", "method", method, "err", err)
+		why := strings.NewReplacer(c.To, "(address)", c.Code, "(code)").Replace(err.Error())
+		m.log.Warn("code not sent", "method", method, "err", why)
 	}
 }
 

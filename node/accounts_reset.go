@@ -33,7 +33,7 @@ func (a *accounts) reset(c caller, secret []byte) (reply, error) {
 	}
 	a.mail.start(func(ctx context.Context) {
 		if err := a.sendReset(ctx, to, c.lang); err != nil {
-			a.log.Warn("code to reset a password not sent", "method", to.method, "err", err)
+			a.log.Error("code to reset a password not made", "err", err)
 		}
 	})
 	return reply{code: 301, text: "auth reset"}, nil
@@ -52,7 +52,8 @@ func (a *accounts) sendReset(ctx context.Context, to address, lang string) error
 	case err != nil:
 		return err
 	}
-	return a.validators[to.method].Send(ctx, Code{To: to.value, Code: code, Lang: lang, Login: login})
+	a.mail.send(ctx, to.method, a.validators[to.method], Code{To: to.value, Code: code, Lang: lang, Login: login})
+	return nil
 }
 
 // resetCode makes a code for who has confirmed an address. The error is
