@@ -130,8 +130,9 @@ func fullName(public []byte) string {
 	return card.FN
 }
 
-// AddUser makes an account that can be used at once: no credentials are asked for,
-// and it does not matter whether registration is open. public is JSON or nil.
+// AddUser makes an account; it does not matter whether registration is open. An
+// address that is required must still be confirmed: by the user when signing in, or
+// with Confirm. public is JSON or nil.
 // Errors: protocol.Exists, protocol.Policy.
 func (n *Node) AddUser(ctx context.Context, login, password string, level store.Level, public []byte) (protocol.UserID, error) {
 	if !n.enter() {
@@ -139,6 +140,31 @@ func (n *Node) AddUser(ctx context.Context, login, password string, level store.
 	}
 	defer n.wg.Done()
 	return n.accounts.create(ctx, login, password, level, public)
+}
+
+// Confirm gives a user an address that the operator has made sure of. Errors:
+// protocol.Malformed, and protocol.Exists if it is somebody else's.
+func (n *Node) Confirm(u protocol.UserID, method, value string) error {
+	if !n.enter() {
+		return protocol.Busy
+	}
+	defer n.wg.Done()
+	to, err := n.accounts.address(method, value, "")
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	return notFound(n.store.Update(func(tx store.Tx) error {
+		c, err := tx.Credential(u, to.method, to.value)
+		if errors.Is(err, store.ErrNotFound) {
+			c, err = &store.Credential{User: u, Method: to.method, Value: to.value, Created: now}, nil
+		}
+		if err != nil {
+			return err
+		}
+		c.Updated, c.Deleted = now, false
+		return finish(tx, c)
+	}))
 }
 
 // SetPassword also makes all tokens void and closes the user's sessions.

@@ -106,7 +106,7 @@ func explainStore(err error, data dataDir, name protocol.Node) error {
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		who := "another process"
-		if r, bad := readRunFile(data.run()); bad == nil {
+		if r, bad := readRunFile(data.run()); bad == nil && r.alive() {
 			who = fmt.Sprintf("the node that runs as process %d", r.PID)
 		}
 		return explained{fmt.Sprintf("%s uses %s; stop it first, or choose another directory with --data", who, data), err}
@@ -136,9 +136,10 @@ func (e explained) Unwrap() error { return e.cause }
 func nodeConfig(s *config.Settings) node.Config {
 	l := s.Limits
 	return node.Config{
-		Required: s.Accounts.Required,
-		Closed:   s.Accounts.Registration == config.Closed,
-		Build:    buildVersion(),
+		Required:   s.Accounts.Required,
+		Restricted: s.Accounts.RestrictedTags,
+		Closed:     s.Accounts.Registration == config.Closed,
+		Build:      buildVersion(),
 		Limits: node.Limits{
 			MaxMessage:     int(l.MaxMessage),
 			MaxSubscribers: l.MaxSubscribers,

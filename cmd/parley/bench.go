@@ -64,7 +64,7 @@ counted if --pid tells its processes, which must run on this machine. Linux only
 	fl.IntVar(&f.size, "size", 0, "bytes of a message, instead of the case's own")
 	fl.Float64Var(&f.rate, "rate", 0, "messages a second of all senders, instead of the case's own")
 	fl.StringVar(&f.json, "json", "", "write everything to this file (\"-\": standard output, no table)")
-	fl.StringVar(&f.profile, "cpuprofile", "", "directory for CPU profiles of the node, one for each case")
+	fl.StringVar(&f.profile, "profiles", "", "directory for CPU and heap profiles of the node in each case")
 	fl.StringVar(&f.temp, "temp", "", "directory for the nodes' data, on the disk to be measured (default: the system's)")
 	fl.StringVar(&f.url, "url", "", "measure this server, such as ws://127.0.0.1:6060/v0/channels")
 	fl.StringVar(&f.key, "api-key", "", "API key for --url (default: that of the public clients)")
@@ -97,7 +97,7 @@ func benchCases() string {
 
 func runBench(cmd *cobra.Command, names []string, f benchFlags) error {
 	cfg := bench.Config{Repeat: f.repeat, URL: f.url, APIKey: f.key, Prefix: f.prefix, PIDs: f.pids,
-		Dial: testnet.Dialer, Log: cmd.ErrOrStderr(), Temp: f.temp, CPUProfile: f.profile}
+		Dial: testnet.Dialer, Log: cmd.ErrOrStderr(), Temp: f.temp, Profiles: f.profile}
 	var err error
 	if cfg.Cases, err = bench.Select(names); err != nil {
 		return fmt.Errorf("%w; see \"parley bench --help\"", err)

@@ -73,12 +73,24 @@ func terminal(r io.Reader) (*os.File, bool) {
 	return f, ok && term.IsTerminal(int(f.Fd()))
 }
 
-// ask reads a line without showing it.
-func ask(cmd *cobra.Command, tty *os.File, prompt string) (string, error) {
-	fmt.Fprint(cmd.ErrOrStderr(), prompt)
-	b, err := term.ReadPassword(int(tty.Fd()))
-	fmt.Fprintln(cmd.ErrOrStderr())
-	return string(b), err
+// ask reads a line without showing it. The terminal is in raw mode meanwhile, so
+// that Ctrl-C is read too and does not leave it without echo.
+func ask(cmd *cobra.Command, tty *os.File, prompt string) (line string, err error) {
+	before, err := term.MakeRaw(int(tty.Fd()))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, term.Restore(int(tty.Fd()), before)) }()
+	both := struct {
+		io.Reader
+		io.Writer
+	}{tty, cmd.ErrOrStderr()}
+	line, err = term.NewTerminal(both, "").ReadPassword(prompt)
+	if errors.Is(err, io.EOF) { // Ctrl-C, Ctrl-D
+		fmt.Fprint(cmd.ErrOrStderr(), "\r\n")
+		return "", errors.New("nothing was changed")
+	}
+	return line, err
 }
 
 // confirm returns nil if the answer is yes.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +31,13 @@ func readRunFile(path string) (runFile, error) {
 		return r, err
 	}
 	return r, json.Unmarshal(text, &r)
+}
+
+// alive reports whether there is a process of that number; a node that was killed
+// leaves the file behind.
+func (r runFile) alive() bool {
+	p, err := os.FindProcess(r.PID)
+	return err == nil && p.Signal(syscall.Signal(0)) == nil
 }
 
 // write puts the file there whole, readable by the owner only.

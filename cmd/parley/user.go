@@ -54,14 +54,19 @@ func newUserAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add LOGIN",
 		Short: "Add an account",
-		Long: `Add an account that can be used at once. Root users see all reports and may act
-for others; they can sign in on the admin listener only.`,
-		Example: "  parley user add alice\n  parley user add bob --generate",
+		Long: `Add an account, whether sign-up is open or not. Where an address is required of all,
+give it here if you are sure of it, or the user will have to confirm one.
+
+Root users see all reports and may act for others; they can sign in on the admin
+listener only.`,
+		Example: "  parley user add alice\n  parley user add bob --generate --email bob@example.org",
 		Args:    cobra.ExactArgs(1),
 		RunE:    withOperator(addUser),
 	}
 	cmd.Flags().Bool("root", false, "make a root user")
 	cmd.Flags().String("full-name", "", "`name` that others see (default: the login)")
+	cmd.Flags().String("email", "", "`address` of theirs, taken for confirmed")
+	cmd.Flags().String("tel", "", "`number` of theirs, taken for confirmed")
 	addPasswordFlags(cmd)
 	addSettings(cmd, dataFlags)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -69,7 +74,10 @@ for others; they can sign in on the admin listener only.`,
 }
 
 func addUser(cmd *cobra.Command, o *operator, args []string) error {
-	in := httpd.AdminNewUser{Login: args[0], Name: stringFlag(cmd, "full-name"), Root: boolFlag(cmd, "root")}
+	in := httpd.AdminNewUser{
+		Login: args[0], Name: stringFlag(cmd, "full-name"), Root: boolFlag(cmd, "root"),
+		Email: stringFlag(cmd, "email"), Tel: stringFlag(cmd, "tel"),
+	}
 	var err error
 	if in.Password, err = newPassword(cmd, args[0]); err != nil {
 		return err
@@ -95,7 +103,14 @@ func explainUser(err error, login string) error {
 	case http.StatusNotFound:
 		return fmt.Errorf("there is no user %s; see: parley user list", login)
 	case http.StatusConflict:
+		if refusal.What == "cred" {
+			return errors.New("the address is another user's; nothing was changed")
+		}
 		return fmt.Errorf("the login %s is taken", login)
+	case http.StatusBadRequest:
+		if refusal.What == "cred" {
+			return errors.New("this node does not confirm such addresses; set email.sender or tel.sender")
+		}
 	}
 	return err
 }

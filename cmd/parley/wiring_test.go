@@ -94,6 +94,24 @@ credential = "c"
 		t.Error("the public key is good as well")
 	}
 	confirmByFile(t, c, data)
+	good(t, "secret2", "user", "add", "bob", "--email", "Bob@example.org", "--password-stdin", "--data", data)
+	add := func(args ...string) result {
+		return parley(t, "secret3", append([]string{"user", "add", "carol", "--password-stdin", "--data", data}, args...)...)
+	}
+	fails(t, exitFailed, add("--email", "bob@example.org"), "another user's")
+	fails(t, exitFailed, add("--email", "nonsense"), "not an e-mail address")
+	fails(t, exitFailed, add("--tel", "+14155550100"), "tel.sender")
+	if _, ok := users(t, data)["carol"]; ok {
+		t.Error("carol is there in spite of all")
+	}
+	b, err := testnet.Dial(t.Context(), url, client.Config{APIKey: "our-own-key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if session, err := b.LoginBasic(t.Context(), "bob", "secret2"); err != nil || len(session.Unvalidated) != 0 {
+		t.Errorf("a user whom the operator added must confirm %+v (%v)", session, err)
+	}
 	p.stop()
 }
 

@@ -57,6 +57,9 @@ type AdminNewUser struct {
 	Password string `json:"password"`
 	Name     string `json:"name,omitempty"` // shown to others; empty: the login
 	Root     bool   `json:"root,omitempty"`
+	// Email and Tel are taken for confirmed; empty: none.
+	Email string `json:"email,omitempty"`
+	Tel   string `json:"tel,omitempty"`
 }
 
 // AdminPassword is a new password.
@@ -227,8 +230,24 @@ func (a *Admin) addUser(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.confirm(id, in); err != nil { // then it was not to be
+		return nil, errors.Join(err, a.node.DeleteUser(r.Context(), id, true))
+	}
 	u, err := a.node.User(string(id))
 	return created{userJSON(u)}, err
+}
+
+// confirm gives a new user the addresses that the operator has made sure of.
+func (a *Admin) confirm(id protocol.UserID, in AdminNewUser) error {
+	for method, value := range map[string]string{"email": in.Email, "tel": in.Tel} {
+		if value == "" {
+			continue
+		}
+		if err := a.node.Confirm(id, method, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *Admin) setPassword(r *http.Request) (any, error) {

@@ -96,6 +96,9 @@ type Accounts struct {
 	// Addresses that every account must confirm before it can be used: "email",
 	// "tel". Each needs a sender below.
 	Required []string `toml:"required"`
+	// Prefixes of tags that users cannot give themselves, such as "staff" for
+	// "staff:helpdesk". Those of logins and addresses always are.
+	RestrictedTags []string `toml:"restricted_tags"`
 	// How long a client stays signed in without the password.
 	TokenLifetime Duration `toml:"token_lifetime"`
 	// How long a code that confirms an address is good.

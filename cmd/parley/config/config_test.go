@@ -184,7 +184,7 @@ func TestTemplateHoldsTheDefaults(t *testing.T) {
 		t.Fatalf("%d ICE servers, want the one empty example", len(s.Calls.ICE))
 	}
 	s.Calls.ICE = nil
-	s.HTTP.TrustedProxies, s.Accounts.Required, s.Email.Command, s.Tel.Command = nil, nil, nil, nil // [] and nil are one here
+	s.HTTP.TrustedProxies, s.Accounts.Required, s.Accounts.RestrictedTags, s.Email.Command, s.Tel.Command = nil, nil, nil, nil, nil // [] and nil are one here
 	if !reflect.DeepEqual(s.Config, want) {
 		t.Errorf("template with all defaults means\n%+v, want\n%+v", s.Config, want)
 	}
