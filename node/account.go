@@ -58,7 +58,7 @@ func (q *request) answer(rep reply, err error) {
 		q.s.n.evictOthers(rep.evict, q.s)
 	}
 	if rep.changed != "" {
-		q.s.n.broadcast(rep.changed, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: "me", What: "upd"}}, q.s)
+		q.s.n.broadcast(rep.changed, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: "me", What: "tags"}}, nil)
 	}
 }
 

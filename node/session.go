@@ -199,6 +199,9 @@ func (s *session) write() {
 	}
 }
 
+// linger is how long a session that is being closed may take to read what waits.
+const linger = time.Second
+
 // close ends the connection when what waits has been sent, or at once if the client
 // does not read; the reader then cleans up.
 func (s *session) close(reason CloseReason) {
@@ -216,7 +219,9 @@ func (s *session) closeLocked(reason CloseReason) {
 	case reason == CloseSlow:
 		s.out = nil
 		s.n.start(func() { s.conn.Close(reason) })
-	case !s.writing:
+	case s.writing:
+		time.AfterFunc(linger, func() { s.conn.Close(reason) })
+	default:
 		s.writing = true
 		s.n.start(s.write)
 	}

@@ -40,7 +40,7 @@ type Store interface {
 
 // Meta is what a store knows of itself. Node is fixed when the store is made.
 // Incarnation is random, new when the store is made and when a backup is restored,
-// so that peers notice that this node was set back (spec/link.md).
+// so that peers notice that this node was set back.
 type Meta struct {
 	Node        protocol.Node
 	Incarnation uint64

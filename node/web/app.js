@@ -104,7 +104,8 @@ function name(id) {
 }
 
 function face(id, card, online) {
-  const el = h('span', { className: 'face', 'aria-hidden': 'true' }, [...name(id) || '?'][0].toUpperCase());
+  const initials = (card?.fn || name(id) || '?').split(/\s+/).slice(0, 2).map(word => [...word][0] ?? '').join('').toUpperCase();
+  const el = h('span', { className: 'face', 'aria-hidden': 'true' }, initials);
   el.style.setProperty('--hue', [...String(id)].reduce((n, c) => (n * 31 + c.codePointAt(0)) % 360, 7));
   if (card?.photo) chat.file(card.photo).then(src => src && el.replaceChildren(h('img', { src, alt: '' }))).catch(() => {});
   return h('span', { className: `face-box ${isGroup(id) ? 'group' : ''}` }, el, online && h('span', { className: 'dot' }));
@@ -122,6 +123,7 @@ function paint() {
   if (!routed) { routed = true; route(); }
   paintSide();
   paintChat();
+  if ($('ask').open) dialogPaint?.();
 }
 
 function paintLink() {
@@ -198,7 +200,10 @@ function paintChat() {
 
 function standing(t) {
   if (t.typing.size) return isGroup(t.id) ? `${[...t.typing.keys()].map(name).join(', ')} typing…` : 'typing…';
-  if (isGroup(t.id)) return `${t.members.size || t.subcnt || ''} members`.trim();
+  if (isGroup(t.id)) {
+    const n = t.members.size || t.subcnt;
+    return n ? `${n} ${n === 1 ? 'member' : 'members'}` : '';
+  }
   if (t.online) return 'online';
   return t.seen?.when ? `last seen ${day(t.seen.when).replace(/^[TY]/, c => c.toLowerCase())}, ${time(t.seen.when)}` : 'offline';
 }
@@ -272,7 +277,7 @@ function attachment(tp, data) {
     const href = await chat.file(data);
     if (href) h('a', { href, download: label }).click();
     else window.open(safeAddress(data.ref), '_blank', 'noopener,noreferrer');
-  }) }, `📎 ${label}`, data.size > 0 && h('span', { className: 'faint' }, ` ${Math.ceil(data.size / 1024)} kB`));
+  }) }, icon('file'), label, data.size > 0 && h('span', { className: 'faint' }, ` ${Math.ceil(data.size / 1024)} kB`));
 }
 
 // --- entering ---
@@ -409,6 +414,9 @@ addEventListener('keydown', e => {
 
 // --- dialogs ---
 
+let dialogPaint = null; // shows in the open dialog what has changed meanwhile
+$('ask').onclose = () => { dialogPaint = null; };
+
 // ask opens the dialog. Each button is [label, run, class]; it closes unless run fails or returns true.
 function ask(title, body, buttons) {
   $('ask-title').textContent = title;
@@ -452,27 +460,33 @@ $('members-open').onclick = () => {
   const input = h('input', { type: 'search', placeholder: 'Add someone: login or address', 'aria-label': 'Find people to add', id: 'member-find' });
   const row = (id, card, note, online, button) => h('li', {}, face(id, card, online), h('span', { className: 'who' }, h('strong', {}, card?.fn || name(id)), h('span', { className: 'faint' }, note)), button);
   const say = text => { $('ask-trouble').textContent = text; };
-  const button = (label, run) => h('button', { type: 'button', onclick: () => act('members', async () => { say(''); await run(); show(); }, say) }, label);
-  const show = results => {
+  const button = (label, who, run) => h('button', { type: 'button', 'aria-label': `${label} ${who}`, onclick: () => act('members', async () => { say(''); await run(); }, say) }, label);
+  let results;
+  const show = () => {
     const members = [...t.members].filter(([, m]) => m.acs?.mode !== 'N');
-    list.replaceChildren(...members.map(([user, m]) => row(user, m.public ?? (user === chat.me.id ? chat.me.public : null),
-      user === chat.me.id ? ' you' : /O/.test(m.acs?.mode) ? ' owner' : /A/.test(m.acs?.mode) ? ' admin' : '', m.online,
-      t.can('A') && user !== chat.me.id && button('Remove', () => chat.remove(t, user)))));
-    const known = [...chat.topics.values()].filter(c => c.id.startsWith('usr')).map(c => ({ topic: c.id, public: c.public }));
-    others.replaceChildren(...(results ?? known).filter(c => c.topic.startsWith('usr') && !members.some(([user]) => user === c.topic))
-      .map(c => row(c.topic, c.public, '', false, button('Add', () => chat.invite(t, c.topic)))));
-    if (results && !others.children.length) others.replaceChildren(h('li', { className: 'faint' }, 'Nobody found.'));
+    keyed(list, members, ([user, m]) => {
+      const self = user === chat.me.id;
+      const note = self ? ' you' : /O/.test(m.acs?.mode) ? ' owner' : /A/.test(m.acs?.mode) ? ' admin' : '';
+      const view = { key: user, note, who: m.public?.fn ?? name(user), online: !!m.online, can: t.can('A') && !self };
+      return { ...view, build: () => row(user, m.public ?? { fn: view.who }, note, m.online, view.can && button('Remove', view.who, () => chat.remove(t, user))) };
+    });
+    const known = [...chat.topics.values()].map(c => ({ topic: c.id, public: c.public }));
+    const more = (results ?? known).filter(c => c.topic.startsWith('usr') && !members.some(([user]) => user === c.topic));
+    keyed(others, more.length || !results ? more : [null], c => c
+      ? { key: c.topic, who: c.public?.fn, build: () => row(c.topic, c.public, '', false, button('Add', c.public?.fn, () => chat.invite(t, c.topic))) }
+      : { key: '', build: () => h('li', { className: 'faint' }, 'Nobody else found.') });
   };
   input.onkeydown = e => {
     if (e.key !== 'Enter') return;
     e.preventDefault();
-    act('find', async () => show(input.value.trim() ? await chat.find(input.value) : undefined), say);
+    act('find', async () => { results = input.value.trim() ? await chat.find(input.value) : undefined; show(); }, say);
   };
   show();
   ask(name(t.id), [list, ...t.can('S') || t.can('A') ? [input, others] : []], [
     ...t.can('O') ? [] : [['Leave group', async () => { await chat.leave(t); location.hash = ''; }, 'danger']],
     ['Close', undefined, 'primary'],
   ]);
+  dialogPaint = show;
 };
 
 paint();

@@ -90,8 +90,8 @@ export function plain(content) {
   for (const s of spans(content, chars.length)) {
     if (s.tp === 'QQ' || s.tp === 'HD') chars.fill('', s.at, s.end);
     if (s.tp === 'BR' && s.at >= 0) chars[s.at] = '\n';
-    if (s.tp === 'IM') chars[Math.max(0, s.at)] = '🖼 Picture';
-    if (['EX', 'AU', 'VD'].includes(s.tp) && s.data.mime !== 'text/x-drafty-fr') chars.push(`📎 ${s.data.name ?? 'File'}`);
+    if (s.tp === 'IM') chars[Math.max(0, s.at)] = 'Picture';
+    if (['EX', 'AU', 'VD'].includes(s.tp) && s.data.mime !== 'text/x-drafty-fr') chars.push(`${s.data.name ?? 'File'}`);
   }
   return chars.join('').trim();
 }
