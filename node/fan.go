@@ -39,4 +39,3 @@ func (r *room) fan(pass func(*attachment) bool, except *session, make func(name 
 	}
 	return sent
 }
-

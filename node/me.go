@@ -260,4 +260,3 @@ func (k *me) del(q *request, in *protocol.Del) {
 	rep, err := k.n.accounts.delCred(k.n.ctx, q.s.caller(q.who), in.Cred)
 	q.answer(rep, err)
 }
-

@@ -3,6 +3,8 @@ package node
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"parley/store"
 )
 
 // metrics are what an operator watches; README and spec name them.
@@ -54,5 +56,23 @@ func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
 		defer n.mu.Unlock()
 		return float64(len(n.users))
 	})
+	if st, ok := n.store.(store.Measured); ok {
+		storeMetrics(f, st)
+	}
 	return m
+}
+
+// storeMetrics shows how the disk does.
+func storeMetrics(f promauto.Factory, st store.Measured) {
+	gauge := func(name, help string, v func(store.Stats) float64) {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: "parley_store_" + name, Help: help}, func() float64 { return v(st.Stats()) })
+	}
+	counter := func(name, help string, v func(store.Stats) float64) {
+		f.NewCounterFunc(prometheus.CounterOpts{Name: "parley_store_" + name, Help: help}, func() float64 { return v(st.Stats()) })
+	}
+	counter("commits_total", "Transactions written to the disk.", func(s store.Stats) float64 { return float64(s.Commits) })
+	counter("updates_total", "Changes in them.", func(s store.Stats) float64 { return float64(s.Updates) })
+	counter("commit_seconds_total", "Time spent on them.", func(s store.Stats) float64 { return s.CommitTime.Seconds() })
+	gauge("waiting", "Changes that wait for the disk.", func(s store.Stats) float64 { return float64(s.Waiting) })
+	gauge("bytes", "Size of the database.", func(s store.Stats) float64 { return float64(s.Size) })
 }

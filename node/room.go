@@ -443,6 +443,17 @@ func (r *room) end() {
 	r.t.giveUp(protocol.NotFound)
 }
 
+// terminate tells the sessions in a room that has failed that they may come again.
+func (r *room) terminate() {
+	for s, a := range r.attached {
+		s.detach(r.t)
+		name := r.policy.name(a.m.sub.User, a.reader)
+		s.reply(&protocol.Ctrl{Topic: name, Code: 205, Text: okText(205), Params: map[string]any{"unsub": false}})
+		s.send(&protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: name, What: "term"}})
+	}
+	r.t.setOnline(false)
+}
+
 // update runs one store transaction; every change of a room is one.
 func (r *room) update(fn func(tx store.Tx) error) error { return r.n.store.Update(fn) }
 

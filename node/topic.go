@@ -163,7 +163,8 @@ func (t *topic) apply(e event) {
 }
 
 // survive keeps a fault in one topic from ending the node: what the topic held in
-// memory is given up, its sessions are closed, and the store has the truth.
+// memory is given up, its sessions are told to attach anew, and the store has the
+// truth.
 func (t *topic) survive(e event) {
 	p := recover()
 	if p == nil {
@@ -174,6 +175,10 @@ func (t *topic) survive(e event) {
 	t.giveUp(protocol.Internal)
 	if r, ok := e.(refusal); ok {
 		r.absent(protocol.Internal)
+	}
+	if k, ok := t.kind.(interface{ asRoom() *room }); ok {
+		k.asRoom().terminate()
+		return
 	}
 	t.n.closeAttached(t.id)
 }

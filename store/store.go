@@ -38,6 +38,18 @@ type Store interface {
 	Close() error
 }
 
+// Stats are figures since the store was opened.
+type Stats struct {
+	Commits    uint64        // transactions
+	Updates    uint64        // in them
+	CommitTime time.Duration // in all
+	Waiting    int           // updates at the moment
+	Size       int64         // bytes on the disk
+}
+
+// Measured is implemented by stores that keep figures.
+type Measured interface{ Stats() Stats }
+
 // Meta is what a store knows of itself. Node is fixed when the store is made.
 // Incarnation is random, new when the store is made and when a backup is restored,
 // so that peers notice that this node was set back.

@@ -4,20 +4,13 @@ import (
 	"os"
 	"sync"
 	"time"
-)
 
-// Stats is what an operator wants to know of a store.
-type Stats struct {
-	Commits    uint64        // transactions
-	Updates    uint64        // in them
-	CommitTime time.Duration // in all
-	Waiting    int           // updates at the moment
-	Size       int64         // bytes of the file
-}
+	"parley/store"
+)
 
 type counters struct {
 	mu sync.Mutex
-	s  Stats
+	s  store.Stats
 }
 
 func (c *counters) commit(n int, d time.Duration) {
@@ -28,8 +21,8 @@ func (c *counters) commit(n int, d time.Duration) {
 	c.s.CommitTime += d
 }
 
-// Stats returns the figures since the store was opened.
-func (d *DB) Stats() Stats {
+// Stats implements store.Measured.
+func (d *DB) Stats() store.Stats {
 	d.stats.mu.Lock()
 	s := d.stats.s
 	d.stats.mu.Unlock()
