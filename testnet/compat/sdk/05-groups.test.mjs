@@ -140,7 +140,7 @@ T('group', 'group on me: online while someone is attached, public, seq, acs, sub
   const r = await h.rawOf(us[0].c);
   const s = (await r.req('get', { topic: 'me', what: 'sub', sub: { topic: name } }, { meta: true })).sub[0];
   assert.equal(s.topic, name); assert.equal(s.online, true); assert.deepEqual(s.public, { fn: 'Room' });
-  assert.ok(s.seq === 1 && s.acs.mode === 'JRWPS' && s.touched && s.updated); assert.equal(s.user, undefined);
+  assert.equal(s.subcnt, 2); assert.ok(s.seq === 1 && s.acs.mode === 'JRWPS' && s.touched && s.updated); assert.equal(s.user, undefined);
   const d = (await r.req('get', { topic: name, what: 'desc' }, { meta: true })).desc;
   assert.deepEqual(d.public, { fn: 'Room' }); assert.equal(d.acs.mode, 'JRWPS');
   const own = (await r.req('get', { topic: name, what: 'sub' }, { meta: true })).sub;

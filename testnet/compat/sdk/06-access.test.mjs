@@ -216,11 +216,12 @@ T('ownership', 'transfer: offered by the owner, takes effect when the other want
   const { o, g, us, name } = await h.room(2); const [n, w] = us;
   const r = await give(g, n.c.uid, 'JRWPASDO'); assert.deepEqual(acs(r), ['JRWPS', 'JRWPASDO', 'JRWPS']);
   assert.deepEqual(await modeOf(w.c, name, o.uid), ['JRWPASDO', 'JRWPASDO', 'JRWPASDO'], 'nothing happened yet');
-  const mo = o.mark(), mw = w.c.mark();
+  const mo = o.mark(), mw = w.c.mark(), mn = n.c.mark();
   assert.deepEqual(acs(await want(n.t, 'JRWPASDO')), ['JRWPASDO', 'JRWPASDO', 'JRWPASDO']);
   const p = await o.wait(q => q.pres && q.pres.what === 'acs' && q.pres.topic === name && !q.pres.src, { m: mo }); assert.deepEqual(p.pres.dacs, { want: '-O', given: '-O' });
   const a = await w.c.pres({ what: 'acs', topic: name, src: o.uid }, mw); assert.deepEqual([a.act, a.dacs], [n.c.uid, { want: '-O', given: '-O' }]);
   await w.c.pres({ what: 'acs', topic: name, src: n.c.uid }, mw);
+  const b = await n.c.pres({ what: 'acs', topic: name, src: o.uid }, mn); assert.deepEqual(b.dacs, { want: '-O', given: '-O' }, 'the new owner is told, too');
   assert.deepEqual(await modeOf(w.c, name, o.uid), ['JRWPASD', 'JRWPASD', 'JRWPASD']);
   await h.fails(g.setMeta({ desc: { public: { fn: 'old' } } }), 403);
   assert.equal((await n.t.setMeta({ desc: { public: { fn: 'new' } } })).code, 200);

@@ -133,6 +133,11 @@ T('channel', 'invited members have the group name and write', async () => {
   const { o, g, grp } = await channel(0); const w = await h.user(); const m = w.mark(); await g.invite(w.uid, 'JRWPS');
   await w.pres({ what: 'acs', src: grp, act: o.uid }, m); await h.join(w, grp); assert.equal((await w.t.publish(grp, 'x')).code, 202);
 });
+T('channel', 'a member who uses the readers\' name is sent to the group\'s: 303 with params.topic', async () => {
+  const { o, grp, chn } = await channel(0); const r = await h.rawOf(o);
+  const c = await r.req('sub', { topic: chn }); assert.deepEqual([c.code, c.topic, c.params], [303, chn, { topic: grp }]);
+  assert.equal((await r.req('pub', { topic: chn, content: 'x' })).code, 409);
+});
 T('channel', 'several sessions of a reader; {data} in each, none duplicated', async () => {
   const { g, chn, rs } = await channel(1); const r2 = await h.again(rs[0].c); await h.join(r2, chn); const m = [rs[0].c.mark(), r2.mark()];
   await g.publish('once'); await rs[0].c.data({ seq: 1 }, m[0]); await r2.data({ seq: 1 }, m[1]); await h.sleep(100);

@@ -17,10 +17,10 @@ async function pair() {
 B('web app', 'register, log out, wrong password, log in', async () => {
   const a = await WebApp.start('alice');
   await a.register();
-  await a.logout();
-  await a.tryLogin(a.login, 'wrong one');
+  await a.signOut();
+  await a.trySignIn(a.login, 'wrong one');
   await a.error('authentication failed').waitFor();
-  await a.login(a);
+  await a.signIn(a);
 });
 
 B('web app', 'a login that is taken is refused in words', async () => {
@@ -56,10 +56,10 @@ B('web app', 'ticks: sent, received, read', async () => {
   const [a, b] = await pair();
   await b.send('one');
   await b.mark('one', 'read');
-  await a.logout();
+  await a.signOut();
   await b.send('two');
   await b.mark('two', 'sent');
-  await a.login(a);
+  await a.signIn(a);
   await a.openChat(b.name);
   await b.mark('two', 'read');
 });

@@ -80,7 +80,9 @@ export async function open(kind, who, options = {}) {
   cases.getStore().push(w);
   w.page.setDefaultTimeout(WAIT_MS);
   w.page.on('pageerror', e => w.complaints.push(e.stack ?? String(e)));
-  w.page.on('console', m => { if (m.type() === 'error') w.complaints.push(`${m.text()} ${m.location().url}`); });
+  w.page.on('console', m => {
+    if (m.type() === 'error' && !/firebase-init/.test(m.text() + m.location().url)) w.complaints.push(`${m.text()} ${m.location().url}`);
+  }); // firebase-init.js is for the server's operator to add; it is not in the package
   w.page.on('websocket', ws => {
     ws.on('framesent', f => w.wire.push(`> ${f.payload}`));
     ws.on('framereceived', f => w.wire.push(`< ${f.payload}`));

@@ -41,14 +41,14 @@ export class WebApp {
     await form.getByRole('button', { name: 'Sign up' }).click();
   }
 
-  async login({ login, pass, name }, { stay = false } = {}) {
+  async signIn({ login, pass, name }, { stay = false } = {}) {
     Object.assign(this, { login, pass, name });
-    await this.tryLogin(login, pass, stay);
+    await this.trySignIn(login, pass, stay);
     await this.title(name).waitFor();
     return this;
   }
 
-  async tryLogin(login, pass, stay) {
+  async trySignIn(login, pass, stay) {
     await this.page.getByPlaceholder('Login').fill(login);
     await this.page.getByPlaceholder('Password').fill(pass);
     if (stay) await this.page.click('#save-token');
@@ -57,7 +57,7 @@ export class WebApp {
 
   error(text) { return this.page.locator('.info-box').filter({ hasText: text }); }
 
-  async logout() {
+  async signOut() {
     await this.page.locator('#side-caption-panel a').filter({ has: this.page.locator(icon('settings')) }).click();
     await this.page.locator('a').filter({ hasText: 'Security' }).click();
     await this.page.locator('a').filter({ hasText: 'Logout' }).click();
@@ -153,7 +153,7 @@ export class WebApp {
     await this.page.locator('#info-view a').filter({ hasText: 'Add members' }).click();
     for (const n of names) await this.page.locator('#group-manager .contact-box > li').filter({ hasText: n }).click();
     await this.page.locator('#group-manager').getByRole('button', { name: 'OK' }).click();
-    for (const n of names) await this.page.locator('#info-view-content .contact-box > li').filter({ hasText: n }).waitFor();
+    await this.page.locator('#info-view-content .contact-box > li').nth(names.length).waitFor(); // the app shows them without names at first
     await this.page.locator('#info-caption-panel a').click();
   }
 

@@ -1,0 +1,209 @@
+// The page built into the node, alone and beside the web app.
+import { B, picture } from './browser.mjs';
+import { Page } from './page.mjs';
+import { WebApp } from './webapp.mjs';
+import * as h from '../lib/h.mjs';
+const { assert } = h;
+
+// Two people, each in a window; alice has found bob, written to him, and he has the chat open.
+async function pair() {
+  const [a, b] = await Promise.all([(await Page.start('alice')).register(), (await Page.start('bob')).register()]);
+  await a.find(b.login, b.name);
+  await a.send('hello bob');
+  await b.openChat(a.name);
+  await b.message('hello bob').waitFor();
+  return [a, b];
+}
+
+const clean = (...windows) => { for (const w of windows) assert.deepEqual(w.complaints, []); };
+
+B('page', 'register, log out, wrong password, log in; a taken login is refused in words', async () => {
+  const a = await Page.start('alice');
+  await a.register();
+  await a.signOut();
+  await a.trySignIn(a.login, 'wrong one');
+  await a.trouble('Login or password is wrong').waitFor();
+  await a.signIn(a);
+  const b = await Page.start('bob');
+  await b.fillSignUp({ login: a.login, pass: 'another-one', name: 'Somebody else' });
+  await b.trouble('taken').waitFor();
+  clean(a, b);
+});
+
+B('page', 'find, first message, unread, ticks, presence, typing', async () => {
+  const [a, b] = await Promise.all([(await Page.start('alice')).register(), (await Page.start('bob')).register()]);
+  await a.search('nobody-of-this-name');
+  await a.page.getByText('Nobody found').waitFor();
+  await a.find(b.login, b.name);
+  await a.send('hello bob');
+  await a.mark('hello bob', 'received');
+  await a.send('two\nlines and https://example.com/a?b=1.');
+  await b.contact(a.name).getByText('2', { exact: true }).waitFor();
+  assert.match(await b.page.title(), /^\(2\)/);
+  await b.openChat(a.name);
+  await b.page.getByText('New messages').waitFor();
+  await a.mark('hello bob', 'read');
+  assert.equal(await b.page.title(), 'parley');
+  assert.equal(await b.message('two').locator('a').getAttribute('href'), 'https://example.com/a?b=1');
+  assert.deepEqual(await b.texts(), ['hello bob', 'two\nlines and https://example.com/a?b=1.']);
+  await b.about('online').waitFor();
+  await b.page.locator('#text').pressSequentially('well');
+  await a.about('typing').waitFor();
+  await b.send('well, hello');
+  await a.message('well, hello').waitFor();
+  await b.mark('well, hello', 'read');
+  await b.context.close();
+  await a.about('last seen').waitFor();
+  clean(a);
+});
+
+B('page', 'reply, edit, delete for everyone and for oneself', async () => {
+  const [a, b] = await pair();
+  await b.reply('hello bob', 'hello to you');
+  await a.message('hello to you').locator('blockquote').filter({ hasText: 'hello bob' }).waitFor();
+  await a.send('a mistaek');
+  await a.edit('a mistaek', 'a mistake');
+  await b.message('a mistake').filter({ hasText: 'edited' }).waitFor();
+  assert.equal(await b.message('a mistaek').count(), 0);
+  await a.remove('a mistake', 'Delete for everyone');
+  await b.message('a mistake').waitFor({ state: 'detached' });
+  await b.remove('hello to you', 'Delete for me');
+  await b.page.reload();
+  await b.message('hello bob').waitFor();
+  assert.deepEqual(await b.texts(), ['hello bob']);
+  assert.equal((await a.texts()).length, 2);
+  clean(a, b);
+});
+
+B('page', 'a picture and a file reach the other side', async () => {
+  const [a, b] = await pair();
+  await a.page.setInputFiles('#attach', await picture(a));
+  await b.page.waitForFunction(() => document.querySelector('.picture img')?.naturalWidth === 48);
+  await b.page.setInputFiles('#attach', { name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from('milk, bread') });
+  const [download] = await Promise.all([a.page.waitForEvent('download'), a.page.getByRole('button', { name: 'list.txt' }).click()]);
+  const chunks = [];
+  for await (const chunk of await download.createReadStream()) chunks.push(chunk);
+  assert.equal(Buffer.concat(chunks).toString(), 'milk, bread');
+  clean(a, b);
+});
+
+B('page', 'reload keeps the login and the open chat; long histories come page by page', async () => {
+  const [a, b] = await pair();
+  for (let i = 1; i <= 60; i++) await a.send(`number ${i}.`);
+  await b.message('number 60.').waitFor();
+  await b.page.reload();
+  await b.message('number 60.').waitFor();
+  assert.ok(!(await b.texts()).includes('number 1.'));
+  for (const text of ['number 30.', 'number 5.', 'hello bob']) {
+    await b.page.locator('#log').evaluate(log => log.scrollTo(0, 0));
+    await b.message(text).waitFor();
+  }
+  assert.deepEqual(await b.texts(), ['hello bob', ...Array.from({ length: 60 }, (_, i) => `number ${i + 1}.`)]);
+  clean(a, b);
+}, { timeout: 90_000 });
+
+B('page', 'what is written without a connection is sent once, when there is one', async () => {
+  const [a, b] = await pair();
+  await a.context.setOffline(true);
+  await a.cut();
+  await a.page.getByText('No connection').waitFor();
+  await a.send('written offline');
+  await b.send('meanwhile');
+  await a.context.setOffline(false);
+  await a.message('meanwhile').waitFor();
+  await b.message('written offline').waitFor();
+  await a.mark('written offline', 'read');
+  assert.deepEqual(await b.texts(), ['hello bob', 'meanwhile', 'written offline']);
+  assert.deepEqual(await a.texts(), ['hello bob', 'meanwhile', 'written offline']);
+});
+
+B('page', 'group: create, add, talk, remove, leave', async () => {
+  const [a, b] = await pair();
+  const c = await (await Page.start('carol')).register();
+  await a.newGroup('Tea party');
+  await a.addMember(b.name);
+  await a.members(async box => {
+    await box.getByLabel('Find people to add').fill(c.login);
+    await box.getByLabel('Find people to add').press('Enter');
+    await box.getByRole('button', { name: `Add ${c.name}` }).click();
+    await box.getByRole('button', { name: `Remove ${c.name}` }).waitFor();
+  });
+  await a.send('who takes milk?');
+  await b.openChat('Tea party');
+  await c.openChat('Tea party');
+  await b.message('who takes milk?').waitFor();
+  await b.send('I do');
+  await c.message('I do').filter({ hasText: b.name }).waitFor();
+  await a.message('I do').waitFor();
+  await b.mark('I do', 'read');
+  await a.members(async box => {
+    await box.getByRole('button', { name: `Remove ${c.name}` }).click();
+    await box.getByText(c.name).waitFor({ state: 'detached' });
+  });
+  await c.contact('Tea party').waitFor({ state: 'detached' });
+  await b.page.getByRole('button', { name: 'Members' }).click();
+  await b.page.getByRole('button', { name: 'Leave group' }).click();
+  await b.contact('Tea party').waitFor({ state: 'detached' });
+  await a.about('1 member').waitFor();
+  clean(a, b, c);
+});
+
+B('page', 'what others send is never markup', async () => {
+  const [a, b] = await pair();
+  const evil = '<img src=x onerror="document.title=\'hacked\'"><script>document.title="hacked"</script>';
+  await a.send(evil);
+  await b.message(evil).waitFor();
+  const c = await h.user({ fn: evil });
+  await c.t.getTopic(await a.id()).subscribe();
+  await c.t.publish(await a.id(), { txt: 'click here', fmt: [{ at: 0, len: 5, key: 0 }, { at: 6, len: 4, key: 1 }, { at: 0, len: 9e9, tp: '<b>' }, null, 7],
+    ent: [{ tp: 'LN', data: { url: 'javascript:document.title="hacked"' } }, { tp: 'IM', data: { ref: 'https://elsewhere.example/x.png', mime: 'image/png' } }, null] });
+  await a.openChat(evil.slice(0, 20));
+  await a.message('on another site').waitFor();
+  assert.equal(await a.page.locator('#messages a[href^="javascript"], #messages script, #messages img, #topics img').count(), 0);
+  assert.doesNotMatch(await a.page.title() + await b.page.title(), /hacked/);
+  clean(a, b);
+});
+
+B('page', 'it fits a phone and works by keyboard', async () => {
+  const a = await (await Page.start('alice', { viewport: { width: 360, height: 640 } })).register();
+  const b = await (await Page.start('bob')).register();
+  await a.page.keyboard.press('Control+k');
+  await a.page.keyboard.type(b.login);
+  await a.page.keyboard.press('Enter');
+  await a.page.locator('#found-list a').focus();
+  await a.page.keyboard.press('Enter');
+  await a.ready(b.name);
+  await a.send('from a phone');
+  assert.equal(await a.page.evaluate(() => document.documentElement.scrollWidth), 360);
+  assert.equal(await a.page.locator('#side').isVisible(), false);
+  await a.page.locator('#text').focus();
+  await a.page.keyboard.press('ArrowUp');
+  await a.page.keyboard.press('End');
+  await a.page.keyboard.type('!');
+  await a.page.keyboard.press('Enter');
+  await a.own('from a phone!').filter({ hasText: 'edited' }).waitFor();
+  await a.page.keyboard.press('Escape');
+  await a.contact(b.name).waitFor();
+  assert.equal(await a.page.locator('#chat').isVisible(), false);
+  clean(a, b);
+});
+
+B('page', 'talks with the web app: messages, ticks, reply, edit, picture', async () => {
+  const a = await (await Page.start('alice')).register();
+  const b = await (await WebApp.start('bob')).register();
+  await a.find(b.login, b.name);
+  await a.send('hello bob');
+  await b.openChat(a.name);
+  await a.mark('hello bob', 'read');
+  await b.reply('hello bob', 'hello to you');
+  await a.message('hello to you').locator('blockquote').filter({ hasText: 'hello bob' }).waitFor();
+  await a.reply('hello to you', 'and so on');
+  await b.message('and so on', 'left').locator('.reply-quote').filter({ hasText: 'hello to you' }).waitFor();
+  await b.mark('hello to you', 'read');
+  await a.send('a mistaek');
+  await a.edit('a mistaek', 'a mistake');
+  await b.message('a mistake', 'left').filter({ hasText: 'edited' }).waitFor();
+  await a.page.setInputFiles('#attach', await picture(a));
+  await b.page.waitForFunction(() => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.naturalWidth === 48));
+  clean(a);
+});
