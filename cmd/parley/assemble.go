@@ -92,7 +92,7 @@ func (p *parts) close() error {
 func openStore(s *config.Settings, data dataDir) (store.Store, error) {
 	name := protocol.Node(s.Node.Name)
 	db, err := bolt.Open(data.db(), bolt.Options{Node: name, Create: name != ""})
-	if name == "" && errors.Is(err, store.ErrNotFound) {
+	if name == "" && err != nil && !errors.Is(err, store.ErrInUse) { // none, or one whose making was cut short
 		db, err = bolt.Open(data.db(), bolt.Options{Node: config.DefaultName, Create: true})
 	}
 	if err != nil {

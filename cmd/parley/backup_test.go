@@ -2,11 +2,17 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/cmd/parley/archive"
 	"parley/cmd/parley/config"
@@ -149,5 +155,59 @@ func TestCheck(t *testing.T) {
 	}
 	if f := findings(t, data, exitFailed); f["settings"].Result != bad || !strings.Contains(f["settings"].Text, ":1:1:") {
 		t.Errorf("with wrong settings: %+v", f)
+	}
+}
+
+// selfSigned writes a certificate for name and its key.
+func selfSigned(t *testing.T, dir, name string, until time.Time) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: until}
+	cert, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// With a certificate the node speaks HTTPS, and check looks at how long it is good.
+func TestCheckCertificate(t *testing.T) {
+	data := t.TempDir()
+	text := "[node]\nname = \"a.localhost\"\n[http]\ntls_cert = \"cert.pem\"\ntls_key = \"key.pem\"\nlisten = \"127.0.0.1:0\"\n"
+	if err := os.WriteFile(dataDir(data).path(config.FileName), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	selfSigned(t, data, "a.localhost", time.Now().Add(90*24*time.Hour))
+	p := start(t, data)
+	if !strings.HasPrefix(p.run.HTTP, "https://a.localhost:") {
+		t.Errorf("open %s", p.run.HTTP)
+	}
+	if f := findings(t, data, exitOK); f["certificate"].Result != fine || f["http"].Result != warn { // nobody knows who signed it
+		t.Errorf("a good certificate: %+v", f)
+	}
+	p.stop()
+	for _, c := range []struct {
+		name   string
+		left   time.Duration
+		result string
+		code   int
+	}{{"a.localhost", 5 * 24 * time.Hour, warn, exitOK}, {"a.localhost", -time.Hour, bad, exitFailed}, {"b.localhost", 90 * 24 * time.Hour, bad, exitFailed}} {
+		selfSigned(t, data, c.name, time.Now().Add(c.left))
+		if f := findings(t, data, c.code); f["certificate"].Result != c.result {
+			t.Errorf("certificate of %s with %v left: %+v", c.name, c.left, f["certificate"])
+		}
 	}
 }

@@ -212,6 +212,10 @@ func (d *doctor) checkAnswer(ctx context.Context) {
 		return
 	}
 	resp, err := client.Do(req)
+	if unknown := new(x509.UnknownAuthorityError); errors.As(err, unknown) {
+		d.say("http", warn, "%s: only clients that know who signed the certificate will connect (%v)", d.run.HTTP, unknown)
+		return
+	}
 	if err != nil {
 		d.say("http", bad, "%v", err)
 		return

@@ -16,6 +16,7 @@ import (
 	"parley/cmd/parley/config"
 	"parley/node/httpd"
 	"parley/protocol"
+	"parley/protocol/client"
 )
 
 func TestInit(t *testing.T) {
@@ -142,6 +143,10 @@ func TestUserCommands(t *testing.T) {
 		t.Run(fmt.Sprintf("running=%v", running), func(t *testing.T) {
 			data := t.TempDir()
 			p := start(t, data, "--registration", "closed")
+			_, err := p.dial(p.run.HTTP).CreateAccount(t.Context(), client.Account{Login: "mallory", Password: "secret9"})
+			if !errors.Is(err, protocol.Denied) {
+				t.Errorf("sign-up where it is closed: %v", err)
+			}
 			if !running {
 				p.stop()
 			}

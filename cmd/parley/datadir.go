@@ -49,6 +49,26 @@ func (d dataDir) create() (fresh bool, err error) {
 	return true, nil
 }
 
+// settle makes sure that what is new in the directory, and a fresh directory
+// itself, are there after a power failure.
+func (d dataDir) settle(fresh bool) error {
+	err := syncDir(string(d))
+	if fresh {
+		if above := syncDir(filepath.Dir(string(d))); !errors.Is(above, fs.ErrPermission) {
+			err = errors.Join(err, above)
+		}
+	}
+	return err
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
 // exists reports whether there is a database.
 func (d dataDir) exists() bool {
 	_, err := os.Stat(d.db())

@@ -73,8 +73,9 @@ func listenOn(ctx context.Context, address, flag, key string) (net.Listener, err
 	return nil, fmt.Errorf("cannot listen on %s; choose another: %s (%w)", address, change, err)
 }
 
-// urlOf is what to open in a browser for a listener: by number on this machine,
-// since *.localhost does not resolve everywhere, else by the node's name.
+// urlOf is what to open in a browser for a listener: by the node's name where a
+// certificate or the world wants it, else by number, since *.localhost does not
+// resolve everywhere.
 func urlOf(s *config.Settings, name string, l net.Listener) string {
 	scheme, usual := "http", "80"
 	if s.HTTP.ACME || s.HTTP.TLSCert != "" {
@@ -88,7 +89,7 @@ func urlOf(s *config.Settings, name string, l net.Listener) string {
 		host = "127.0.0.1"
 	}
 	public := name != config.DefaultName && !strings.HasSuffix(name, "."+config.DefaultName)
-	if public && (scheme == "https" || !config.Loopback(l.Addr().String())) {
+	if scheme == "https" || public && !config.Loopback(l.Addr().String()) {
 		host = name
 	}
 	if port == usual {

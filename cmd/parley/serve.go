@@ -93,6 +93,9 @@ func serve(ctx context.Context, s *config.Settings, out, errs io.Writer) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	if err := data.settle(fresh); err != nil {
+		return err
+	}
 	l, err := listen(ctx, s)
 	if err != nil {
 		return err

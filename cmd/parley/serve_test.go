@@ -152,6 +152,19 @@ func TestDataOfAnotherName(t *testing.T) {
 	p.stop()
 }
 
+// A node that was killed in the first moment of its life starts the next time.
+func TestFirstStartCutShort(t *testing.T) {
+	data := t.TempDir()
+	good(t, "", "key", "--create", "--data", data)
+	start(t, data).stop()
+	empty := t.TempDir()
+	good(t, "", "key", "--create", "--data", empty)
+	if err := os.WriteFile(dataDir(empty).db(), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, empty).stop()
+}
+
 func TestKeyThatCannotBeUsed(t *testing.T) {
 	data := t.TempDir()
 	start(t, data).stop()
@@ -205,6 +218,7 @@ func TestURLOf(t *testing.T) {
 		{"chat.example.org", "127.0.0.1:6060", false, "http://127.0.0.1:6060/"},
 		{"chat.example.org", "0.0.0.0:6060", false, "http://chat.example.org:6060/"},
 		{"chat.example.org", "0.0.0.0:443", true, "https://chat.example.org/"},
+		{"a.localhost", "127.0.0.1:8443", true, "https://a.localhost:8443/"},
 		{"chat.example.org", "127.0.0.1:8443", true, "https://chat.example.org:8443/"},
 	} {
 		s := config.New()
