@@ -57,8 +57,8 @@ func (q *request) answer(rep reply, err error) {
 	if rep.evict != "" {
 		q.s.n.evictOthers(rep.evict, q.s)
 	}
-	if rep.changed != "" {
-		q.s.n.broadcast(rep.changed, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: "me", What: "tags"}}, nil)
+	if rep.changed != "" { // a confirmed address is a tag
+		q.s.n.broadcast(rep.changed, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", What: "tags"}}, nil)
 	}
 }
 

@@ -145,15 +145,15 @@ func (n *newcomer) describe(d *protocol.SetDesc, root bool) (err error) {
 		return nil
 	}
 	u := &n.user
-	if u.Public, _, err = protocol.MergeJSON(nil, d.Public); err != nil {
-		return protocol.Malformed
+	if u.Public, _, err = merge(nil, d.Public); err != nil {
+		return err
 	}
-	if u.Private, _, err = protocol.MergeJSON(nil, d.Private); err != nil {
-		return protocol.Malformed
+	if u.Private, _, err = merge(nil, d.Private); err != nil {
+		return err
 	}
 	if root {
-		if u.Trusted, _, err = protocol.MergeJSON(nil, d.Trusted); err != nil {
-			return protocol.Malformed
+		if u.Trusted, _, err = merge(nil, d.Trusted); err != nil {
+			return err
 		}
 	}
 	u.Defacs, err = changeDefacs(u.Defacs, d.Defacs)

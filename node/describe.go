@@ -302,9 +302,9 @@ func (r *room) setDesc(q *request, in *protocol.SetDesc) error {
 	if err != nil {
 		return err
 	}
-	private, privately, err := protocol.MergeJSON(m.sub.Private, in.Private)
+	private, privately, err := merge(m.sub.Private, in.Private)
 	if err != nil {
-		return protocol.Malformed
+		return err
 	}
 	if !changed && !privately {
 		q.unchanged("not modified")
@@ -362,12 +362,12 @@ func (r *room) changedTopic(q *request, m *member, in *protocol.SetDesc, root bo
 	}
 	var err error
 	var public, trusted bool
-	if rec.Public, public, err = protocol.MergeJSON(rec.Public, in.Public); err != nil {
-		return nil, false, protocol.Malformed
+	if rec.Public, public, err = merge(rec.Public, in.Public); err != nil {
+		return nil, false, err
 	}
 	if root {
-		if rec.Trusted, trusted, err = protocol.MergeJSON(rec.Trusted, in.Trusted); err != nil {
-			return nil, false, protocol.Malformed
+		if rec.Trusted, trusted, err = merge(rec.Trusted, in.Trusted); err != nil {
+			return nil, false, err
 		}
 	}
 	if rec.Defacs, err = changeDefacs(rec.Defacs, in.Defacs); err != nil {
@@ -469,10 +469,10 @@ func (r *room) setAux(q *request, a *attachment, in map[string]json.RawMessage) 
 	if err != nil {
 		return protocol.Malformed
 	}
-	aux, changed, err := protocol.MergeJSON(r.rec.Aux, change)
+	aux, changed, err := merge(r.rec.Aux, change)
 	switch {
 	case err != nil:
-		return protocol.Malformed
+		return err
 	case !changed || bytes.Equal(aux, r.rec.Aux):
 		q.ok(200, nil)
 		return nil

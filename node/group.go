@@ -81,10 +81,12 @@ func (n *Node) foundGroup(q *request, in *protocol.Sub) (*store.Topic, *store.Su
 		return nil, nil, protocol.Denied
 	}
 	sub := newSub(rec.ID, q.who.User, want|protocol.Join, protocol.ModeOwner, q.at)
-	sub.Private = privateOf(in)
+	if sub.Private, err = privateOf(in); err != nil {
+		return nil, nil, err
+	}
 	if d := in.Set.Desc; d != nil {
-		if rec.Public, _, err = protocol.MergeJSON(nil, d.Public); err != nil {
-			return nil, nil, protocol.Malformed
+		if rec.Public, _, err = merge(nil, d.Public); err != nil {
+			return nil, nil, err
 		}
 		if rec.Defacs, err = changeDefacs(rec.Defacs, d.Defacs); err != nil {
 			return nil, nil, err
@@ -146,7 +148,10 @@ func (g *group) admit(q *request, in *protocol.Sub) error {
 		return protocol.Denied
 	}
 	sub := newSub(g.t.id, q.who.User, want&^protocol.Owner|protocol.Join, given, q.at)
-	sub.Reader, sub.Private = q.reader, privateOf(in)
+	sub.Reader = q.reader
+	if sub.Private, err = privateOf(in); err != nil {
+		return err
+	}
 	if q.reader {
 		sub.Want &= protocol.ModeChanReader
 	}

@@ -240,15 +240,15 @@ func (k *me) setDesc(q *request, in *protocol.SetDesc) {
 // mergeUser applies {set desc} to a user and reports what has changed.
 func mergeUser(u *store.User, q *request, in *protocol.SetDesc) (public, any bool, err error) {
 	var private, trusted bool
-	if u.Public, public, err = protocol.MergeJSON(u.Public, in.Public); err != nil {
-		return false, false, protocol.Malformed
+	if u.Public, public, err = merge(u.Public, in.Public); err != nil {
+		return false, false, err
 	}
-	if u.Private, private, err = protocol.MergeJSON(u.Private, in.Private); err != nil {
-		return false, false, protocol.Malformed
+	if u.Private, private, err = merge(u.Private, in.Private); err != nil {
+		return false, false, err
 	}
 	if q.s.who.Level == store.LevelRoot {
-		if u.Trusted, trusted, err = protocol.MergeJSON(u.Trusted, in.Trusted); err != nil {
-			return false, false, protocol.Malformed
+		if u.Trusted, trusted, err = merge(u.Trusted, in.Trusted); err != nil {
+			return false, false, err
 		}
 	}
 	old := u.Defacs

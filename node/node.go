@@ -80,6 +80,12 @@ const janitorPeriod = 30 * time.Second
 // Run keeps the node alive until ctx ends, then closes all sessions and returns
 // when every goroutine of the node has ended.
 func (n *Node) Run(ctx context.Context) error {
+	if n.enter() {
+		if err := n.removeLeftovers(); err != nil {
+			n.log.Error("removing what deleted users left failed", "err", err)
+		}
+		n.wg.Done()
+	}
 	tick := time.NewTicker(janitorPeriod)
 	defer tick.Stop()
 	for {

@@ -90,7 +90,9 @@ func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 			}
 		}
 		mine = newSub(p.t.id, me, want, given|protocol.Approve, q.at)
-		mine.Private = privateOf(in)
+		if mine.Private, err = privateOf(in); err != nil {
+			return err
+		}
 		theirs = newSub(p.t.id, peer, protocol.ModeP2P, maskP2P(defacs.For(other.Level)), q.at)
 		if err := p.n.checkSubs(tx, me); err != nil {
 			return err

@@ -227,15 +227,12 @@ func askedMode(in *protocol.Sub, old protocol.Mode) (protocol.Mode, error) {
 }
 
 // privateOf is the private part that {sub} brings along, nil if none.
-func privateOf(in *protocol.Sub) []byte {
+func privateOf(in *protocol.Sub) ([]byte, error) {
 	if in.Set == nil || in.Set.Desc == nil {
-		return nil
+		return nil, nil
 	}
-	p, _, err := protocol.MergeJSON(nil, in.Set.Desc.Private)
-	if err != nil {
-		return nil
-	}
-	return p
+	p, _, err := merge(nil, in.Set.Desc.Private)
+	return p, err
 }
 
 // attach puts the session in the room.

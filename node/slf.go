@@ -17,10 +17,13 @@ func newSelf(t *topic) kind {
 // admit implements policy.
 func (s *slf) admit(q *request, in *protocol.Sub) error {
 	sub := newSub(s.t.id, q.who.User, protocol.ModeSelf, protocol.ModeSelf, q.at)
-	sub.Private = privateOf(in)
+	var err error
+	if sub.Private, err = privateOf(in); err != nil {
+		return err
+	}
 	rec := &store.Topic{ID: s.t.id, Created: q.at, Updated: q.at, Owner: q.who.User,
 		Defacs: store.Defacs{Auth: protocol.ModeSelf}}
-	err := s.update(func(tx store.Tx) error {
+	err = s.update(func(tx store.Tx) error {
 		if err := tx.PutTopic(rec); err != nil {
 			return err
 		}

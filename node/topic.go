@@ -268,11 +268,6 @@ func (n *Node) isOnline(id protocol.TopicID) bool {
 	return t.online
 }
 
-// do is an event made of a function.
-type do func(*topic)
-
-func (f do) apply(t *topic) { f(t) }
-
 // goneEvent tells a topic that an attached session has ended.
 type goneEvent struct{ s *session }
 

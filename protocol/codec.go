@@ -9,7 +9,7 @@ import (
 )
 
 // MaxDepth is how deeply a packet may nest arrays and objects.
-const MaxDepth = 64
+const MaxDepth = 1000
 
 // Decode reads one packet. Unknown fields are ignored, as the protocol demands.
 // The error is for the log; a client is told 400.

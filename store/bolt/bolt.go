@@ -85,7 +85,7 @@ func prepare(b *bbolt.DB, o Options) (m store.Meta, err error) {
 	err = b.Update(func(t *bbolt.Tx) error {
 		if t.Bucket(bktMeta) == nil {
 			if o.Node == "" {
-				return errors.New("store: a new store needs the name of its node")
+				return fmt.Errorf("%w: a new store needs the name of its node", store.ErrNotFound)
 			}
 			m = store.Meta{Node: o.Node, Incarnation: newIncarnation(), Schema: Schema, Created: time.Now().UTC()}
 			for _, name := range buckets {

@@ -19,7 +19,7 @@ import (
 var encoding = mustEnc()
 
 func mustEnc() cbor.EncMode {
-	m, err := cbor.EncOptions{Sort: cbor.SortNone, Time: cbor.TimeUnixMicro, OmitEmpty: cbor.OmitEmptyGoValue}.EncMode()
+	m, err := cbor.EncOptions{Sort: cbor.SortNone, Time: cbor.TimeRFC3339NanoUTC, OmitEmpty: cbor.OmitEmptyGoValue}.EncMode()
 	if err != nil {
 		panic(err)
 	}

@@ -65,12 +65,11 @@ func (x *tx) History(t protocol.TopicID, low, high int) iter.Seq2[*store.Message
 		low := numbered(string(t), uint64(max(low, 0)))
 		prefix := low[:len(low)-8]
 		c := x.bucket(bktMessages).Cursor()
-		k, v := c.Seek(numbered(string(t), uint64(high)))
-		if k == nil {
-			k, v = c.Last()
-		} else {
-			k, v = c.Prev()
+		step := c.Prev // to the one before high
+		if k, _ := c.Seek(numbered(string(t), uint64(high))); k == nil {
+			step = c.Last
 		}
+		k, v := step()
 		for ; k != nil && bytes.HasPrefix(k, prefix) && bytes.Compare(k, low) >= 0; k, v = c.Prev() {
 			m, err := decodeMessage(int(number(k)), v)
 			if !yield(m, err) || err != nil {
