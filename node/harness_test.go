@@ -171,26 +171,30 @@ func (w *world) ask(name, packet string, code int) map[string]any {
 	}
 	synctest.Wait()
 	for _, g := range p.take() {
-		var r struct {
-			Ctrl *struct {
-				Code   int
-				Params map[string]any
-				Topic  string
-			}
-		}
-		if json.Unmarshal([]byte(g), &r) == nil && r.Ctrl != nil {
-			if r.Ctrl.Code != code {
+		if c := ctrlOf(g); c != nil {
+			if c.Code != code {
 				w.t.Fatalf("%s > %s\n< %s, want code %d", name, packet, g, code)
 			}
-			if r.Ctrl.Params == nil {
-				r.Ctrl.Params = map[string]any{}
-			}
-			r.Ctrl.Params["topic"] = r.Ctrl.Topic
-			return r.Ctrl.Params
+			return c.Params
 		}
 	}
 	w.t.Fatalf("%s > %s: no answer", name, packet)
 	return nil
+}
+
+type ctrl struct {
+	ID, Topic, Text string
+	Code            int
+	Params          map[string]any
+}
+
+// ctrlOf reads a packet if it is a ctrl.
+func ctrlOf(packet string) *ctrl {
+	var r struct{ Ctrl *ctrl }
+	if json.Unmarshal([]byte(packet), &r) != nil {
+		return nil
+	}
+	return r.Ctrl
 }
 
 // user makes an account, logged in as session name and attached to me; its id.

@@ -102,8 +102,11 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 }
 
-// shutdown refuses new sessions, closes the others and waits. Topics finish what
-// is in their queues: what was accepted is answered.
+// drainTime is how long topics may take at the end to answer what they have accepted.
+const drainTime = 2 * time.Second
+
+// shutdown refuses new sessions and requests, lets the topics answer what they have
+// accepted, closes the sessions and waits.
 func (n *Node) shutdown() {
 	n.mu.Lock()
 	n.stopping = true
@@ -112,6 +115,7 @@ func (n *Node) shutdown() {
 		open = append(open, s)
 	}
 	n.mu.Unlock()
+	n.drain()
 	for _, s := range open {
 		s.close(CloseShutdown)
 	}
@@ -119,6 +123,34 @@ func (n *Node) shutdown() {
 	n.wg.Wait()
 	n.accounts.close()
 	n.stop()
+}
+
+// drain waits until no topic has anything to do, for a bounded time.
+func (n *Node) drain() {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); n.busy() && time.Since(start) < drainTime; {
+		<-tick.C
+	}
+}
+
+// busy reports whether any topic has something to do.
+func (n *Node) busy() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range n.topics {
+		if t.isRunning() {
+			return true
+		}
+	}
+	return false
+}
+
+// isStopping reports whether shutdown has begun.
+func (n *Node) isStopping() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.stopping
 }
 
 // enter counts the caller as one of the node's goroutines until it calls wg.Done;

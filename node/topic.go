@@ -112,6 +112,12 @@ func (t *topic) run() {
 	}
 }
 
+func (t *topic) isRunning() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.running
+}
+
 // publications are {pub}s that wait one after the other: they share a transaction.
 type publications []*request
 

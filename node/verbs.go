@@ -118,6 +118,9 @@ func (s *session) dispatch(packet []byte, now time.Time) {
 	case v == nil:
 		r.refuse(protocol.Malformed)
 		return
+	case s.n.isStopping():
+		r.refuse(protocol.Busy)
+		return
 	case v.need >= greeting && !s.greeted:
 		r.refuse(protocol.OutOfSequence)
 		return

@@ -201,7 +201,7 @@ function paintChat() {
 function standing(t) {
   if (t.typing.size) return isGroup(t.id) ? `${[...t.typing.keys()].map(name).join(', ')} typing…` : 'typing…';
   if (isGroup(t.id)) {
-    const n = t.members.size || t.subcnt;
+    const n = t.joined.length || t.subcnt;
     return n ? `${n} ${n === 1 ? 'member' : 'members'}` : '';
   }
   if (t.online) return 'online';
@@ -463,15 +463,14 @@ $('members-open').onclick = () => {
   const button = (label, who, run) => h('button', { type: 'button', 'aria-label': `${label} ${who}`, onclick: () => act('members', async () => { say(''); await run(); }, say) }, label);
   let results;
   const show = () => {
-    const members = [...t.members].filter(([, m]) => m.acs?.mode !== 'N');
-    keyed(list, members, ([user, m]) => {
+    keyed(list, t.joined, ([user, m]) => {
       const self = user === chat.me.id;
       const note = self ? ' you' : /O/.test(m.acs?.mode) ? ' owner' : /A/.test(m.acs?.mode) ? ' admin' : '';
       const view = { key: user, note, who: m.public?.fn ?? name(user), online: !!m.online, can: t.can('A') && !self };
       return { ...view, build: () => row(user, m.public ?? { fn: view.who }, note, m.online, view.can && button('Remove', view.who, () => chat.remove(t, user))) };
     });
     const known = [...chat.topics.values()].map(c => ({ topic: c.id, public: c.public }));
-    const more = (results ?? known).filter(c => c.topic.startsWith('usr') && !members.some(([user]) => user === c.topic));
+    const more = (results ?? known).filter(c => c.topic.startsWith('usr') && !t.joined.some(([user]) => user === c.topic));
     keyed(others, more.length || !results ? more : [null], c => c
       ? { key: c.topic, who: c.public?.fn, build: () => row(c.topic, c.public, '', false, button('Add', c.public?.fn, () => chat.invite(t, c.topic))) }
       : { key: '', build: () => h('li', { className: 'faint' }, 'Nobody else found.') });

@@ -27,6 +27,7 @@ class Topic {
   get unread() { return this.can('JR') ? Math.max(0, this.seq - this.read) : 0; }
   // A stranger's first message: the peer gives more than the user has agreed to.
   get asks() { return (this.acs.given ?? '').includes('J') && /[RW]/.test([...this.acs.given].filter(m => !(this.acs.want ?? '').includes(m)).join('')); }
+  get joined() { return [...this.members].filter(([, m]) => m.acs?.mode !== 'N'); }
   get first() { return Math.min(...this.messages.keys()); }
   get last() { return Math.max(0, ...this.messages.keys()); }
 
@@ -117,11 +118,13 @@ export class Chat {
 
   async login(name, password, keep) {
     this.keep = keep;
+    await this.wire.opened();
     return this.#proved(await this.wire.request('login', { scheme: 'basic', secret: secret(`${name}:${password}`) }));
   }
 
   async register({ name, login, password, email, keep }) {
     this.keep = keep;
+    await this.wire.opened();
     return this.#proved(await this.wire.request('acc', {
       user: 'new', scheme: 'basic', secret: secret(`${login}:${password}`), login: true,
       desc: { public: { fn: name } }, cred: email ? [{ meth: 'email', val: email }] : undefined,
@@ -129,6 +132,7 @@ export class Chat {
   }
 
   async confirm({ token, method }, code) {
+    await this.wire.opened();
     return this.#proved(await this.wire.request('login', { scheme: 'token', secret: token, cred: [{ meth: method, resp: code }] }));
   }
 
@@ -189,7 +193,7 @@ export class Chat {
     } else if (this.topics.has(m.topic)) {
       const t = this.topics.get(m.topic);
       if (m.desc) this.#describe(t, m.desc);
-      for (const s of m.sub ?? []) t.members.set(s.user, { ...t.members.get(s.user), ...s, online: !!s.online });
+      if (m.sub) t.members = new Map(m.sub.map(s => [s.user, { ...t.members.get(s.user), ...s, online: !!s.online }]));
       if (m.del) this.#erase(t, m.del);
     }
   }

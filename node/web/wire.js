@@ -24,6 +24,8 @@ export class Wire {
   #timer = 0;
   #next = 1;
   #waiting = new Map(); // id → {resolve, reject, timer}
+  #open = false; // {hi} is answered and onOpen has ended
+  #eager = []; // {resolve, reject} of those who wait for that
 
   // onOpen(params of {hi}) may log in; if it fails, the connection is given up.
   // onPacket(kind, body) gets every packet. onState('connecting' | 'open' | 'lost', ms until the next try).
@@ -36,7 +38,22 @@ export class Wire {
   start() { this.#dial(); }
 
   // restart drops the connection so that what is in doubt is found out on the next one.
-  restart() { this.#ws?.close(); }
+  restart() {
+    const ws = this.#ws;
+    if (!ws) return;
+    ws.onopen = ws.onmessage = ws.onclose = null;
+    ws.close();
+    this.#lost(ws);
+  }
+
+  // opened resolves once requests can be made. It dials at once, and fails if that does.
+  opened() {
+    if (this.#open) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#eager.push({ resolve, reject });
+      this.#dial();
+    });
+  }
 
   request(kind, body = {}, extra) {
     const id = String(this.#next++);
@@ -68,10 +85,12 @@ export class Wire {
     try {
       const hi = await this.request('hi', { ver: '0.25', ua: 'parley-web/1.0', lang: navigator.language, platf: 'web' });
       await this.onOpen(hi.params ?? {});
+      this.#open = true;
+      for (const { resolve } of this.#eager.splice(0)) resolve();
       this.onState('open');
     } catch (err) {
       if (!(err instanceof Refused)) console.error(err);
-      ws.close();
+      if (this.#ws === ws) this.restart();
     }
   }
 
@@ -90,7 +109,8 @@ export class Wire {
 
   #lost(ws) {
     this.#ws = null;
-    for (const { reject, timer } of this.#waiting.values()) {
+    this.#open = false;
+    for (const { reject, timer } of [...this.#waiting.values(), ...this.#eager.splice(0)]) {
       clearTimeout(timer);
       reject(new Refused({ text: 'connection lost' }));
     }
