@@ -96,9 +96,9 @@ type Config struct {
 	Dial client.Dialer
 	Log  io.Writer // progress; nil: none
 	Temp string    // for data directories; "": the system's
-	// CPUProfile, if set, is a directory for CPU profiles of the windows measured,
-	// taken from the started node's admin listener.
-	CPUProfile string
+	// Profiles, if set, is a directory for CPU profiles of the measured windows, and
+	// of memory in use at the end of connect, from the started node's admin listener.
+	Profiles string
 }
 
 // scenario runs one measurement.

@@ -7,19 +7,22 @@ import (
 	"time"
 )
 
-// runConnect opens c.Users sessions and sees what they cost, then idle. The memory
-// is that of a server that has just started, if this package started it.
+// runConnect opens c.Users sessions and sees what they cost, then idle. The server
+// has just been started again, if this package started it: its memory would else
+// be that of making the accounts.
 func runConnect(ctx context.Context, t *target, c Case) (*Run, error) {
 	if err := t.ensure(ctx, c.Users); err != nil {
 		return nil, err
 	}
-	pause(ctx, c.Settle) // let the server forget what making accounts took
+	if err := t.restart(ctx); err != nil {
+		return nil, err
+	}
+	pause(ctx, c.Settle)
 	before, err := readUsage(t.pids)
 	if err != nil {
 		return nil, err
 	}
 	r, w := newRun(), newWindow(t)
-	t.takeProfile(ctx, c.Settle)
 	if err := w.open(); err != nil {
 		return nil, err
 	}
@@ -39,6 +42,7 @@ func runConnect(ctx context.Context, t *target, c Case) (*Run, error) {
 	if err := rest.close(); err != nil {
 		return nil, err
 	}
+	t.profileHeap(ctx)
 	r.violation("connection lost", cs.lost())
 	n := float64(c.Users)
 	r.add("sessions", "1/s", n/w.sec)

@@ -42,6 +42,8 @@ type Metric struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
+	// Aside says that it is there to judge the others by.
+	Aside bool `json:"aside,omitempty"`
 }
 
 // Run is the outcome of one repetition.
@@ -54,7 +56,11 @@ type Run struct {
 func newRun() *Run { return &Run{Violations: map[string]int{}, Notes: map[string]int{}} }
 
 func (r *Run) add(name, unit string, v float64) {
-	r.Metrics = append(r.Metrics, Metric{name, unit, v})
+	r.Metrics = append(r.Metrics, Metric{Name: name, Unit: unit, Value: v})
+}
+
+func (r *Run) aside(name, unit string, v float64) {
+	r.Metrics = append(r.Metrics, Metric{Name: name, Unit: unit, Value: v, Aside: true})
 }
 
 // violation counts n breaches of a promise; n = 0 adds nothing.
@@ -148,6 +154,9 @@ func (res *Result) table(w io.Writer, peers []Peer) error {
 	}
 	fmt.Fprintln(t)
 	for _, f := range res.Summary {
+		if f.Aside {
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t", f.Name, round(f.Value), round(f.Min), round(f.Max), f.Unit)
 		for _, p := range peers {
 			if theirs := p.figures(res.Case)[f.Name]; theirs != 0 {
@@ -162,6 +171,13 @@ func (res *Result) table(w io.Writer, peers []Peer) error {
 }
 
 func (res *Result) remarks(w io.Writer) {
+	var aside []string
+	for _, f := range res.Summary {
+		if f.Aside {
+			aside = append(aside, fmt.Sprintf("%s %s %s", f.Name, round(f.Value), f.Unit))
+		}
+	}
+	fmt.Fprintf(w, "  (%s)\n", strings.Join(aside, ", "))
 	for i, r := range res.Runs {
 		for what, n := range r.Violations {
 			fmt.Fprintf(w, "BROKEN PROMISE in run %d: %s, %d times\n", i+1, what, n)

@@ -64,13 +64,35 @@ func newTarget(ctx context.Context, cfg Config, c Case) (*target, error) {
 	if t.temp, err = os.MkdirTemp(cfg.Temp, "parley-bench-"); err != nil {
 		return nil, err
 	}
-	t.proc, err = testnet.Start(ctx, testnet.Options{Binary: cfg.Binary, Data: filepath.Join(t.temp, "data"), Config: limits})
-	if err != nil {
+	if err := t.start(ctx); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(t.temp))
+	}
+	return t, nil
+}
+
+func (t *target) start(ctx context.Context) error {
+	var err error
+	t.proc, err = testnet.Start(ctx, testnet.Options{Binary: t.cfg.Binary, Data: filepath.Join(t.temp, "data"), Config: limits})
+	if err != nil {
+		return err
 	}
 	t.url = t.proc.WebSocket()
 	t.pids = []int{t.proc.PID()}
-	return t, nil
+	return nil
+}
+
+// restart makes a node that this package started forget in memory what it did so
+// far, such as the memory for hashing passwords.
+func (t *target) restart(ctx context.Context) error {
+	if t.proc == nil {
+		return nil
+	}
+	stopping, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	if err := t.proc.Stop(stopping); err != nil {
+		return err
+	}
+	return t.start(ctx)
 }
 
 // stopTimeout is how long a node may take to end.
@@ -86,20 +108,27 @@ func (t *target) stop(ctx context.Context) error {
 	return errors.Join(t.proc.Stop(ctx), os.RemoveAll(t.temp))
 }
 
-// takeProfile profiles the node for d, beside the load.
-func (t *target) takeProfile(ctx context.Context, d time.Duration) {
-	if t.cfg.CPUProfile == "" || t.proc == nil {
-		return
-	}
-	t.profile.Go(func() {
-		if err := t.fetchProfile(ctx, d); err != nil {
-			fmt.Fprintln(t.cfg.Log, "no profile:", err)
-		}
-	})
+// profileCPU profiles the node for d, beside the load.
+func (t *target) profileCPU(ctx context.Context, d time.Duration) {
+	t.profile.Go(func() { t.fetchProfile(ctx, "cpu", fmt.Sprintf("profile?seconds=%d", max(1, int(d.Seconds())))) })
 }
 
-func (t *target) fetchProfile(ctx context.Context, d time.Duration) error {
-	url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", t.proc.Admin, max(1, int(d.Seconds())))
+// profileHeap tells what the node has in memory, garbage included.
+func (t *target) profileHeap(ctx context.Context) { t.fetchProfile(ctx, "heap", "heap") }
+
+// fetchProfile keeps a profile of the node, if that is wanted; without one a run is
+// as good.
+func (t *target) fetchProfile(ctx context.Context, kind, path string) {
+	if t.cfg.Profiles == "" || t.proc == nil {
+		return
+	}
+	file := filepath.Join(t.cfg.Profiles, t.c.Name+"."+kind+".pprof")
+	if err := download(ctx, t.proc.Admin+"/debug/pprof/"+path, file); err != nil {
+		fmt.Fprintf(t.cfg.Log, "no %s profile: %v\n", kind, err)
+	}
+}
+
+func download(ctx context.Context, url, file string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -112,7 +141,7 @@ func (t *target) fetchProfile(ctx context.Context, d time.Duration) error {
 	if resp.StatusCode != http.StatusOK {
 		return errors.New(resp.Status)
 	}
-	f, err := os.Create(filepath.Join(t.cfg.CPUProfile, t.c.Name+".pprof"))
+	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}

@@ -82,19 +82,19 @@ func (w *window) covers(t int64) bool {
 // report adds the window's metrics; ops is the number of operations in it, each a
 // what.
 func (w *window) report(r *Run, ops float64, what string) {
-	add := func(name, unit string, v float64) { r.add(w.prefix+name, unit, v) }
+	aside := func(name, unit string, v float64) { r.aside(w.prefix+name, unit, v) }
 	if len(w.pids) > 0 && ops > 0 {
-		add("cpu per "+what, "us", w.cpu*1e6/ops)
+		r.add(w.prefix+"cpu per "+what, "us", w.cpu*1e6/ops)
 	}
-	add("window", "s", w.sec)
+	aside("window", "s", w.sec)
 	if len(w.pids) > 0 {
-		add("server cpu", "s", w.cpu)
-		add("server rss", "MiB", w.rss/1024)
+		aside("server cpu", "s", w.cpu)
+		aside("server rss", "MiB", w.rss/1024)
 	}
-	add("own cpu", "s", w.mineCPU)
-	add("host busy", "%", w.hostBusy*100)
+	aside("own cpu", "s", w.mineCPU)
+	aside("host busy", "%", w.hostBusy*100)
 	if len(w.pids) > 0 && w.sec > 0 {
 		known := (w.cpu + w.mineCPU) / w.sec / float64(runtime.NumCPU())
-		add("other load", "%", max(0, w.hostBusy-known)*100)
+		aside("other load", "%", max(0, w.hostBusy-known)*100)
 	}
 }
