@@ -1,5 +1,5 @@
 // The unmodified tinode-webapp: what people do with it, in two or three windows.
-import { B, picture } from './browser.mjs';
+import { B, content, picture } from './browser.mjs';
 import { WebApp } from './webapp.mjs';
 import * as h from '../lib/h.mjs';
 const { assert } = h;
@@ -13,6 +13,9 @@ async function pair() {
   await b.message('hello bob', 'left').waitFor();
   return [a, b];
 }
+
+// loaded waits for a picture of that width in the chat.
+const loaded = (w, width) => w.page.waitForFunction(n => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.naturalWidth === n), width);
 
 B('web app', 'register, log out, wrong password, log in', async () => {
   const a = await WebApp.start('alice');
@@ -82,9 +85,14 @@ B('web app', 'reply, edit, delete for all', async () => {
 B('web app', 'a picture and a file reach the other side and can be had again', async () => {
   const [a, b] = await pair();
   await a.sendPicture(await picture(a), 'our flag');
-  const shown = b.message('our flag', 'left').locator('img.inline-image');
-  await shown.waitFor();
-  await b.page.waitForFunction(() => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.complete && i.naturalWidth === 48));
+  await b.message('our flag', 'left').locator('img.inline-image').waitFor();
+  await loaded(b, 48);
+  await b.sendPicture(await picture(b, 480)); // too large to travel inside of the message
+  await loaded(a, 480);
+  const text = 'milk, bread\n'.repeat(20_000); // so is this
+  await a.sendFile({ name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from(text) });
+  const [download] = await Promise.all([b.page.waitForEvent('download'), b.message('list.txt', 'left').locator('.attachment a').click()]);
+  assert.equal(await content(download), text);
 });
 
 B('web app', 'reload keeps the login and shows the history', async () => {
@@ -106,9 +114,9 @@ B('web app', 'group: create, invite, talk, leave', async () => {
   await a.addMembers(b.name);
   await a.send('who takes milk?');
   await b.openChat('Tea party');
-  await b.message('who takes milk?', 'left').waitFor();
+  await b.message('who takes milk?', 'left').filter({ hasText: a.name }).waitFor();
   await b.send('I do');
-  await a.message('I do', 'left').filter({ hasText: b.name }).waitFor();
+  await a.message('I do', 'left').waitFor();
   await b.leaveGroup();
   await b.contact('Tea party').waitFor({ state: 'detached' });
   assert.equal(await a.contact('Tea party').count(), 1);

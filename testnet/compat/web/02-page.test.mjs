@@ -1,5 +1,5 @@
 // The page built into the node, alone and beside the web app.
-import { B, picture } from './browser.mjs';
+import { B, content, picture } from './browser.mjs';
 import { Page } from './page.mjs';
 import { WebApp } from './webapp.mjs';
 import * as h from '../lib/h.mjs';
@@ -81,9 +81,7 @@ B('page', 'a picture and a file reach the other side', async () => {
   await b.page.waitForFunction(() => document.querySelector('.picture img')?.naturalWidth === 48);
   await b.page.setInputFiles('#attach', { name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from('milk, bread') });
   const [download] = await Promise.all([a.page.waitForEvent('download'), a.page.getByRole('button', { name: 'list.txt' }).click()]);
-  const chunks = [];
-  for await (const chunk of await download.createReadStream()) chunks.push(chunk);
-  assert.equal(Buffer.concat(chunks).toString(), 'milk, bread');
+  assert.equal(await content(download), 'milk, bread');
   clean(a, b);
 });
 

@@ -35,7 +35,7 @@ const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/cs
 
 const CHROMIUM = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(p => p && existsSync(p));
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
+  '--disable-component-update', '--disable-sync', '--disable-features=LocalNetworkAccessChecks']; // pages from disk have no address
 let browser, shots;
 after(async () => { await (await browser)?.close(); });
 
@@ -65,7 +65,7 @@ async function evidence(windows) {
     const file = join(shots, `${Date.now()}-${i}-${w.who}.png`);
     await w.page.screenshot({ path: file }).then(() => lines.push(file), () => {});
     writeFileSync(file.replace(/png$/, 'wire'), w.wire.join('\n'));
-    lines.push(...w.complaints.map(c => `${w.who}: ${c}`));
+    lines.push(...w.complaints.slice(0, 5).map(c => `${w.who}: ${c}`));
   }
   return lines.length ? `\n${lines.join('\n')}` : '';
 }
@@ -86,6 +86,9 @@ export async function open(kind, who, options = {}) {
   w.page.on('websocket', ws => {
     ws.on('framesent', f => w.wire.push(`> ${f.payload}`));
     ws.on('framereceived', f => w.wire.push(`< ${f.payload}`));
+  });
+  await context.addInitScript(() => { // lets a case cut the connection
+    window.WebSocket = class extends WebSocket { constructor(...args) { super(...args); window.lastSocket = this; } };
   });
   const served = await client.served;
   await context.route('**/*', route => answer(route, client, served, w));
@@ -115,14 +118,21 @@ function fromDisk(route, file) {
   return route.fulfill({ body: readFileSync(file), contentType: TYPES[extname(file)] ?? 'application/octet-stream' });
 }
 
-// A picture to send: 48 × 32 pixels of PNG, made by the browser itself.
-export async function picture(w, colour = 'teal') {
-  const data = await w.page.evaluate(c => {
-    const canvas = Object.assign(document.createElement('canvas'), { width: 48, height: 32 });
-    const g = canvas.getContext('2d');
-    g.fillStyle = c;
-    g.fillRect(0, 0, 48, 32);
+// picture is a PNG file, made by the browser: two thirds as high as wide, of noise, so that it grows with its width.
+export async function picture(w, width = 48) {
+  const data = await w.page.evaluate(n => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: n, height: n * 2 / 3 });
+    const image = new ImageData(canvas.width, canvas.height);
+    for (let i = 0, x = 1; i < image.data.length; i++) image.data[i] = i % 4 === 3 ? 255 : (x = x * 48271 % 0x7fffffff);
+    canvas.getContext('2d').putImageData(image, 0, 0);
     return canvas.toDataURL('image/png').split(',')[1];
-  }, colour);
-  return { name: 'flag.png', mimeType: 'image/png', buffer: Buffer.from(data, 'base64') };
+  }, width);
+  return { name: 'noise.png', mimeType: 'image/png', buffer: Buffer.from(data, 'base64') };
+}
+
+// content is the text of a file that the browser was told to save.
+export async function content(download) {
+  const chunks = [];
+  for await (const chunk of await download.createReadStream()) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
 }

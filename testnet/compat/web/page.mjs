@@ -49,7 +49,7 @@ export class Page {
   inside() { return this.page.locator('#profile').filter({ hasText: this.name }).waitFor(); }
   trouble(text) { return this.page.getByRole('alert').filter({ hasText: text }); }
   header(name) { return this.page.locator('#chat-name').filter({ hasText: name }); }
-  contact(name) { return this.page.locator('#topics > li').filter({ hasText: name }); }
+  contact(name) { return this.page.locator('#topics > li').filter({ has: this.page.locator('strong').filter({ hasText: name }) }); }
   about(text) { return this.page.locator('#chat-about').filter({ hasText: text }); }
 
   async search(query) {
@@ -122,5 +122,6 @@ export class Page {
   }
 
   // id is the user's own id; cut ends the connection as a network would.
+  cut() { return this.page.evaluate(() => window.lastSocket.close()); }
   id() { return this.page.evaluate(() => JSON.parse(sessionStorage.getItem('parley.ticket')).user); }
 }
