@@ -167,7 +167,7 @@ func TestFaultEndsOneTopicOnly(t *testing.T) {
 
 func TestSlowReaderIsClosedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, _, bo := moodyWorld(t, func(c *node.Config) { c.Limits.SendQueue = 10 << 10 })
+		w, _, bo := moodyWorld(t, func(c *node.Config) { c.Limits.SendQueue = 1 << 20 })
 		defer w.end()
 		w.ask("bo", `{"sub":{"id":"s","topic":"slf"}}`, 200)
 		p := w.pipes["bo"]
@@ -175,7 +175,7 @@ func TestSlowReaderIsClosedAlone(t *testing.T) {
 		p.stall = make(chan struct{})
 		p.mu.Unlock()
 		for i := range 200 {
-			w.pipes["al"].send(pub(fmt.Sprint("p", i), bo, strings.Repeat("x", 100)))
+			w.pipes["al"].send(pub(fmt.Sprint("p", i), bo, strings.Repeat("x", 8000)))
 		}
 		pass(time.Second)
 		if got := len(w.answers("al")); got != 200 {

@@ -1,12 +1,14 @@
 package httpd
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -293,6 +295,33 @@ func TestUploadRefusals(t *testing.T) {
 	}
 	if n := h.files(); n != 1 {
 		t.Errorf("%d files are kept, want only the empty one", n)
+	}
+}
+
+// A browser writes the whole body before it reads the answer.
+func TestRefusalReachesThoseWhoAreStillSending(t *testing.T) {
+	h := newHouse(t, nil)
+	body, kind := multi(field{name: "file", value: strings.Repeat("x", 30<<20), file: "huge", kind: "text/plain"})
+	for name, auth := range map[string]string{"413 too large": "X-Tinode-Auth: Token " + h.token, "400 malformed": "X-Tinode-Auth: Token QUJD"} {
+		c, err := net.Dial("tcp", h.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, err = fmt.Fprintf(c, "POST /v0/file/u/ HTTP/1.1\r\nHost: x\r\n%s\r\n%s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", kind, keyHeader, auth, len(body), body)
+		if err != nil {
+			t.Errorf("%s: sending: %v", name, err)
+			continue
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		answer, _ := io.ReadAll(resp.Body)
+		if got := ctrlOf(t, string(answer)); fmt.Sprint(resp.StatusCode, " ", got.Text) != name {
+			t.Errorf("got HTTP %d %s, want %s", resp.StatusCode, answer, name)
+		}
 	}
 }
 

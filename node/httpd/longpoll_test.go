@@ -117,6 +117,7 @@ func TestLongPollExpires(t *testing.T) {
 		defer end()
 		sid := "&sid=" + ctrlOf(t, request(t.Context(), "", "").Body.String()).Params["sid"].(string)
 
+		time.Sleep(20 * time.Second) // so that it would expire during the poll
 		start := time.Now()
 		if w := request(t.Context(), sid, ""); w.Code != 200 || w.Body.Len() != 0 {
 			t.Errorf("a poll without news: HTTP %d %q", w.Code, w.Body)

@@ -282,13 +282,12 @@ function attachment(tp, data) {
 
 // --- entering ---
 
-for (const id of ['to-login', 'to-register']) {
-  $(id).onclick = () => {
-    for (const b of ['to-login', 'to-register']) $(b).ariaPressed = String(b === id);
-    $('entry-trouble').textContent = '';
-    paintEntry();
-  };
+function chooseEntry(id) {
+  for (const b of ['to-login', 'to-register']) $(b).ariaPressed = String(b === id);
+  $('entry-trouble').textContent = '';
+  paintEntry();
 }
+for (const id of ['to-login', 'to-register']) $(id).onclick = () => chooseEntry(id);
 
 // entered goes on with the answer to a log-in: either one is in, or a code is asked for.
 function entered(answer) {
@@ -316,7 +315,7 @@ $('code-form').onsubmit = e => {
   act('code', async () => entered(await chat.confirm(pendingCode, $('code').value.trim())), text => { $('code-trouble').textContent = text; });
 };
 
-$('logout').onclick = () => { location.hash = ''; found = null; chat.logout(); };
+$('logout').onclick = () => { location.hash = ''; found = null; chat.logout(); chooseEntry('to-login'); };
 
 // --- choosing a chat: the address of the page names it ---
 
