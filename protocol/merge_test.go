@@ -28,6 +28,7 @@ func TestMergeJSON(t *testing.T) {
 		{"clear", `{"a":1}`, `"␡"`, ``, true},
 		{"clear, escaped", `{"a":1}`, `"\u2421"`, ``, true},
 		{"clear nothing", ``, `"␡"`, ``, false},
+		{"clear a stored null", `null`, `"␡"`, ``, false},
 		{"not quite clear", `1`, `"␡␡"`, `"␡␡"`, true},
 		{"add a key", `{"a":1}`, `{"b":[2]}`, `{"a":1,"b":[2]}`, true},
 		{"replace a key", `{"a":1,"b":2}`, `{"a":{"c":3}}`, `{"a":{"c":3},"b":2}`, true},
