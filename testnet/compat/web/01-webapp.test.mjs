@@ -15,7 +15,7 @@ async function pair() {
 }
 
 // loaded waits for a picture of that width in the chat.
-const loaded = (w, width) => w.page.waitForFunction(n => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.naturalWidth === n), width);
+const loaded = (w, width) => w.page.waitForFunction(n => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.naturalWidth === n), width, { polling: 100 });
 
 B('web app', 'register, log out, wrong password, log in', async () => {
   const a = await WebApp.start('alice');

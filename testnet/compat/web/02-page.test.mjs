@@ -1,5 +1,5 @@
 // The page built into the node, alone and beside the web app.
-import { B, content, picture } from './browser.mjs';
+import { B, BASE, content, picture } from './browser.mjs';
 import { Page } from './page.mjs';
 import { WebApp } from './webapp.mjs';
 import * as h from '../lib/h.mjs';
@@ -188,7 +188,7 @@ B('page', 'it fits a phone and works by keyboard', async () => {
 
 B('page', 'talks with the web app: messages, ticks, reply, edit, picture', async () => {
   const a = await (await Page.start('alice')).register();
-  const b = await (await WebApp.start('bob')).register();
+  const b = await (await WebApp.start('bob', { at: BASE })).register();
   await a.find(b.login, b.name);
   await a.send('hello bob');
   await b.openChat(a.name);

@@ -70,10 +70,11 @@ async function evidence(windows) {
   return lines.length ? `\n${lines.join('\n')}` : '';
 }
 
-// open shows a client in a window of its own: {page, context, complaints}. Options are Playwright's for a context.
-export async function open(kind, who, options = {}) {
+// open shows a client in a window of its own: {page, context, complaints}. `at` is another server to use it on than
+// its own; the other options are Playwright's for a context.
+export async function open(kind, who, { at, ...options } = {}) {
   browser ??= chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-  const client = clients[kind];
+  const client = at && at !== clients[kind].base ? { ...clients[kind], base: at } : clients[kind];
   client.served ??= fetch(client.base + '/').then(async r => (await r.text()).includes(client.sign));
   const context = await (await browser).newContext({ viewport: { width: 1000, height: 720 }, locale: 'en-US', serviceWorkers: 'block', ...options });
   const w = { who, context, complaints: [], wire: [], page: await context.newPage() };
@@ -103,7 +104,7 @@ function answer(route, client, served, w) {
     return fromDisk(route, join(client.dir, normalize(url.pathname.replace(/\/$/, '/index.html'))));
   }
   if (!url.protocol.startsWith('http')) return route.continue(); // blob:, data:
-  if (client === clients.webapp) {
+  if (client.dir === clients.webapp.dir) {
     const [, file] = ELSEWHERE.find(([re]) => re.test(url.pathname)) ?? [];
     if (file) return fromDisk(route, join(npm, file));
     if (url.host === 'fonts.googleapis.com') return route.fulfill({ contentType: 'text/css', body: ICONS });
@@ -123,7 +124,7 @@ export async function picture(w, width = 48) {
   const data = await w.page.evaluate(n => {
     const canvas = Object.assign(document.createElement('canvas'), { width: n, height: n * 2 / 3 });
     const image = new ImageData(canvas.width, canvas.height);
-    for (let i = 0, x = 1; i < image.data.length; i++) image.data[i] = i % 4 === 3 ? 255 : (x = x * 48271 % 0x7fffffff);
+    for (let i = 0, x = 1; i < image.data.length; i++) image.data[i] = i % 4 === 3 ? 255 : (x = x * 48271 % 0x7fffffff) & 255;
     canvas.getContext('2d').putImageData(image, 0, 0);
     return canvas.toDataURL('image/png').split(',')[1];
   }, width);
