@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"sync"
 	"syscall"
 	"time"
@@ -75,6 +76,9 @@ func runServe(cmd *cobra.Command, _ []string) error {
 	case <-signals:
 		return errors.New("stopped at once, as asked a second time")
 	case <-time.After(stopTimeout):
+		if s.Log.Level == "debug" { // what it waits for
+			_ = pprof.Lookup("goroutine").WriteTo(cmd.ErrOrStderr(), 1)
+		}
 		return fmt.Errorf("stopped at once: the node took longer than %v to end", stopTimeout)
 	}
 }
