@@ -60,7 +60,7 @@ func runServe(cmd *cobra.Command, _ []string) error {
 
 	out := cmd.OutOrStdout()
 	ended := make(chan error, 1)
-	var wg sync.WaitGroup
+	var wg sync.WaitGroup // not waited for where the process ends at once
 	wg.Go(func() { ended <- serve(ctx, s, out, cmd.ErrOrStderr()) })
 	select {
 	case err := <-ended:
