@@ -31,11 +31,15 @@ const (
 // an account that it is about to create, for which nobody can be logged in.
 const newAccountTopic = "newacc"
 
-// bytesAbsent is the Size of a file whose bytes are not there: they are being uploaded
-// or removed. The record is made before the blob and deleted after it, so that a
-// crash leaves no blob without a record. That of an upload bears the time when it
-// must have ended, so that it is not collected before.
+// bytesAbsent is the Size of a record without bytes: of an upload that goes on, or of
+// a grave. The record is made before the blob and deleted after it, so that a crash
+// leaves no blob without a record. That of an upload bears the time when it must have
+// ended, so that it is not collected before.
 const bytesAbsent = -1
+
+// grave before the id of a file makes the id of a file that is being removed. Clients
+// cannot name it.
+const grave = "~"
 
 // Upload is a file on its way in.
 type Upload struct {
@@ -225,44 +229,56 @@ func (n *Node) unusedFiles(before time.Time) (ids []string, err error) {
 	return ids, err
 }
 
-// removeFiles removes files unless they have come into use. A file is first
-// marked, so that one whose removal a crash interrupts is removed later.
+// removeFiles removes files unless they have come into use. The record of one gives
+// way to that of its grave, which stays until the blob is gone, so that nothing can
+// be linked to it any more and a crash leaves something to be collected.
 func (n *Node) removeFiles(ids []string) error {
-	var doomed []string
-	err := n.store.Update(func(tx store.Tx) error {
-		doomed = doomed[:0]
-		for _, id := range ids {
-			f, err := tx.File(id)
-			if errors.Is(err, store.ErrNotFound) || err == nil && f.Uses > 0 {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			f.Size = bytesAbsent
-			if err := tx.PutFile(f); err != nil {
-				return err
-			}
-			doomed = append(doomed, id)
-		}
-		return nil
+	var buried []string
+	err := n.store.Update(func(tx store.Tx) (err error) {
+		buried, err = bury(tx, ids)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, id := range doomed {
+	for _, id := range buried {
 		if err := n.cfg.Blobs.Remove(id); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("blob: %w", err)
 		}
 	}
 	return n.store.Update(func(tx store.Tx) error {
-		for _, id := range doomed {
-			if err := tx.DeleteFile(id); err != nil && !errors.Is(err, store.ErrNotFound) {
+		for _, id := range buried {
+			if err := tx.DeleteFile(grave + id); err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// bury returns the ids whose blobs are to be removed.
+func bury(tx store.Files, ids []string) (buried []string, err error) {
+	for _, id := range ids {
+		if id, dead := strings.CutPrefix(id, grave); dead {
+			buried = append(buried, id)
+			continue
+		}
+		f, err := tx.File(id)
+		if errors.Is(err, store.ErrNotFound) || err == nil && f.Uses > 0 {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := tx.DeleteFile(id); err != nil {
+			return nil, err
+		}
+		if err := tx.PutFile(&store.File{ID: grave + id, Size: bytesAbsent, Created: f.Created}); err != nil {
+			return nil, err
+		}
+		buried = append(buried, id)
+	}
+	return buried, nil
 }
 
 // fileFault is err as clients are told it.

@@ -19,8 +19,9 @@ import (
 // blobs watches which blobs there are, and fails on demand.
 type blobs struct {
 	store.Blobs
-	ids  map[string]bool
-	fail error // of Commit
+	ids   map[string]bool
+	fail  error // of Commit
+	stuck error // of Remove
 }
 
 type blobWriter struct {
@@ -34,7 +35,13 @@ func (b *blobs) Create(id string) (store.BlobWriter, error) {
 	return &blobWriter{w, b, id}, err
 }
 
-func (b *blobs) Remove(id string) error { delete(b.ids, id); return b.Blobs.Remove(id) }
+func (b *blobs) Remove(id string) error {
+	if b.stuck != nil {
+		return b.stuck
+	}
+	delete(b.ids, id)
+	return b.Blobs.Remove(id)
+}
 
 func (w *blobWriter) Commit() error {
 	if w.b.fail != nil {
@@ -146,18 +153,8 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 		if _, err := upload(w, al, strings.NewReader("1234567890")); err != nil {
 			t.Errorf("the largest allowed: %v", err)
 		}
-		count := 0
-		err := w.st.View(func(tx store.Tx) error {
-			for _, err := range tx.Unused(time.Now().Add(100 * time.Hour)) {
-				if err != nil {
-					return err
-				}
-				count++
-			}
-			return nil
-		})
-		if err != nil || count != 1 || len(b.ids) != 1 {
-			t.Errorf("%d files, %d blobs, %v", count, len(b.ids), err)
+		if ids := records(t, w); len(ids) != 1 || len(b.ids) != 1 {
+			t.Errorf("records %v, blobs %v", ids, b.ids)
 		}
 	})
 }
@@ -189,6 +186,25 @@ func TestSlowUploadIsNotCollected(t *testing.T) {
 	})
 }
 
+// records are the ids of all files that no one uses.
+func records(t *testing.T, w *world) (ids []string) {
+	t.Helper()
+	err := w.st.View(func(tx store.Tx) error {
+		ids = nil
+		for f, err := range tx.Unused(time.Now().Add(100 * time.Hour)) {
+			if err != nil {
+				return err
+			}
+			ids = append(ids, f.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
 func TestCrashedUploadIsCollected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, b := fileWorld(t, nil)
@@ -198,9 +214,7 @@ func TestCrashedUploadIsCollected(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// As a crash leaves it between the blob and the last record, or while
-		// it is being removed.
-		f.Size = -1
+		f.Size = -1 // as a crash leaves it between the blob and the last record
 		if err := w.st.Update(func(tx store.Tx) error { return tx.PutFile(f) }); err != nil {
 			t.Fatal(err)
 		}
@@ -208,12 +222,68 @@ func TestCrashedUploadIsCollected(t *testing.T) {
 			t.Errorf("an unfinished file can be read: %+v", got)
 		}
 		pass(62 * time.Minute)
-		if len(b.ids) != 0 {
-			t.Errorf("blobs %v are left", b.ids)
+		if ids := records(t, w); len(ids) != 0 || len(b.ids) != 0 {
+			t.Errorf("left: records %v, blobs %v", ids, b.ids)
 		}
-		err = w.st.View(func(tx store.Tx) error { _, err := tx.File(f.ID); return err })
-		if !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("the record is left: %v", err)
+	})
+}
+
+func TestCrashedRemovalIsTakenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, b := fileWorld(t, nil)
+		defer w.end()
+		al := w.user("al")
+		f, err := upload(w, al, strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.stuck = errors.New("stuck")
+		pass(62 * time.Minute)
+		if got, _ := read(t, w, al, f.ID); got != nil {
+			t.Errorf("half removed, but can be read: %+v", got)
+		}
+		if len(b.ids) != 1 || len(records(t, w)) != 1 {
+			t.Errorf("blobs %v, records %v", b.ids, records(t, w))
+		}
+		b.stuck = nil
+		pass(time.Minute)
+		if ids := records(t, w); len(ids) != 0 || len(b.ids) != 0 {
+			t.Errorf("left: records %v, blobs %v", ids, b.ids)
+		}
+	})
+}
+
+// linker puts a file to use just before the collector would remove it.
+type linker struct {
+	store.Store
+	ids []string
+}
+
+func (l *linker) Update(fn func(store.Tx) error) error {
+	return l.Store.Update(func(tx store.Tx) error {
+		if len(l.ids) > 0 {
+			if err := tx.SetLinks("test", l.ids); err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	})
+}
+
+func TestFileThatComesIntoUseIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &linker{}
+		w, b := fileWorld(t, func(c *node.Config) { l.Store, c.Store = c.Store, l })
+		defer w.end()
+		al := w.user("al")
+		f, err := upload(w, al, strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.ids = []string{f.ID}
+		pass(62 * time.Minute)
+		if got, body := read(t, w, al, f.ID); got == nil || body != "x" || len(b.ids) != 1 {
+			t.Errorf("got %+v %q", got, body)
 		}
 	})
 }
