@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -16,9 +18,11 @@ import (
 	"parley/store"
 )
 
-// blobs watches which blobs there are, and fails on demand.
+// blobs counts which blobs there are, and fails on demand.
 type blobs struct {
 	store.Blobs
+
+	mu    sync.Mutex
 	ids   map[string]bool
 	fail  error // of Commit
 	stuck error // of Remove
@@ -36,6 +40,8 @@ func (b *blobs) Create(id string) (store.BlobWriter, error) {
 }
 
 func (b *blobs) Remove(id string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.stuck != nil {
 		return b.stuck
 	}
@@ -44,11 +50,26 @@ func (b *blobs) Remove(id string) error {
 }
 
 func (w *blobWriter) Commit() error {
+	w.b.mu.Lock()
+	defer w.b.mu.Unlock()
 	if w.b.fail != nil {
 		return w.b.fail
 	}
 	w.b.ids[w.id] = true
 	return w.BlobWriter.Commit()
+}
+
+func (b *blobs) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.ids)
+}
+
+// trouble sets the errors of Commit and Remove.
+func (b *blobs) trouble(fail, stuck error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail, b.stuck = fail, stuck
 }
 
 func fileWorld(t *testing.T, change func(*node.Config)) (*world, *blobs) {
@@ -97,8 +118,8 @@ func TestFileLivesWhileItIsUsed(t *testing.T) {
 			t.Errorf("unused, too early: %+v %q", f, body)
 		}
 		pass(2 * time.Minute)
-		if f, _ := read(t, w, al, unused.ID); f != nil || len(b.ids) != 2 {
-			t.Errorf("unused: %+v, %d blobs", f, len(b.ids))
+		if f, _ := read(t, w, al, unused.ID); f != nil || b.count() != 2 {
+			t.Errorf("unused: %+v, %d blobs", f, b.count())
 		}
 		w.ask("al", fmt.Sprintf(`{"del":{"id":"4","topic":"slf","what":"msg","delseq":[{"low":%v}],"hard":true}}`, seq), 200)
 		w.ask("al", `{"set":{"id":"5","topic":"me","desc":{"public":{"fn":"al2"}}},"extra":{"attachments":[]}}`, 200)
@@ -144,17 +165,17 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 			"disk is full": {al, strings.NewReader("x"), fmt.Errorf("blob: %w", store.ErrFull), protocol.Full},
 			"stranger":     {"", strings.NewReader("x"), nil, protocol.Unauthorized},
 		} {
-			b.fail = c.fail
+			b.trouble(c.fail, nil)
 			if _, err := upload(w, c.who, c.body); !errors.Is(err, c.want) {
 				t.Errorf("%s: %v, want %v", name, err, c.want)
 			}
 		}
-		b.fail = nil
+		b.trouble(nil, nil)
 		if _, err := upload(w, al, strings.NewReader("1234567890")); err != nil {
 			t.Errorf("the largest allowed: %v", err)
 		}
-		if ids := records(t, w); len(ids) != 1 || len(b.ids) != 1 {
-			t.Errorf("records %v, blobs %v", ids, b.ids)
+		if ids := records(t, w); len(ids) != 1 || b.count() != 1 {
+			t.Errorf("records %v, blobs %d", ids, b.count())
 		}
 	})
 }
@@ -222,8 +243,8 @@ func TestCrashedUploadIsCollected(t *testing.T) {
 			t.Errorf("an unfinished file can be read: %+v", got)
 		}
 		pass(62 * time.Minute)
-		if ids := records(t, w); len(ids) != 0 || len(b.ids) != 0 {
-			t.Errorf("left: records %v, blobs %v", ids, b.ids)
+		if ids := records(t, w); len(ids) != 0 || b.count() != 0 {
+			t.Errorf("left: records %v, blobs %d", ids, b.count())
 		}
 	})
 }
@@ -237,37 +258,45 @@ func TestCrashedRemovalIsTakenUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.stuck = errors.New("stuck")
+		b.trouble(nil, errors.New("stuck"))
 		pass(62 * time.Minute)
 		if got, _ := read(t, w, al, f.ID); got != nil {
 			t.Errorf("half removed, but can be read: %+v", got)
 		}
-		if len(b.ids) != 1 || len(records(t, w)) != 1 {
-			t.Errorf("blobs %v, records %v", b.ids, records(t, w))
+		if b.count() != 1 || len(records(t, w)) != 1 {
+			t.Errorf("blobs %d, records %v", b.count(), records(t, w))
 		}
-		b.stuck = nil
+		b.trouble(nil, nil)
 		pass(time.Minute)
-		if ids := records(t, w); len(ids) != 0 || len(b.ids) != 0 {
-			t.Errorf("left: records %v, blobs %v", ids, b.ids)
+		if ids := records(t, w); len(ids) != 0 || b.count() != 0 {
+			t.Errorf("left: records %v, blobs %d", ids, b.count())
 		}
 	})
 }
 
-// linker puts a file to use just before the collector would remove it.
+// linker puts a file to use at the moment when an update looks at it, as a message
+// may that commits just before.
 type linker struct {
 	store.Store
-	ids []string
+	armed atomic.Bool
 }
+
+type linkTx struct{ store.Tx }
 
 func (l *linker) Update(fn func(store.Tx) error) error {
 	return l.Store.Update(func(tx store.Tx) error {
-		if len(l.ids) > 0 {
-			if err := tx.SetLinks("test", l.ids); err != nil {
-				return err
-			}
+		if l.armed.Load() {
+			tx = linkTx{tx}
 		}
 		return fn(tx)
 	})
+}
+
+func (tx linkTx) File(id string) (*store.File, error) {
+	if err := tx.SetLinks("test", []string{id}); err != nil {
+		return nil, err
+	}
+	return tx.Tx.File(id)
 }
 
 func TestFileThatComesIntoUseIsKept(t *testing.T) {
@@ -280,9 +309,9 @@ func TestFileThatComesIntoUseIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.ids = []string{f.ID}
+		l.armed.Store(true)
 		pass(62 * time.Minute)
-		if got, body := read(t, w, al, f.ID); got == nil || body != "x" || len(b.ids) != 1 {
+		if got, body := read(t, w, al, f.ID); got == nil || body != "x" || b.count() != 1 {
 			t.Errorf("got %+v %q", got, body)
 		}
 	})
