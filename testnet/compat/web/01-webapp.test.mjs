@@ -14,8 +14,9 @@ async function pair() {
   return [a, b];
 }
 
-// loaded waits for a picture of that width in the chat.
-const loaded = (w, width) => w.page.waitForFunction(n => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.naturalWidth === n), width, { polling: 100 });
+// loaded waits for a picture of that width in the chat and returns its address.
+const loaded = async (w, width) => (await w.page.waitForFunction(n => [...document.querySelectorAll('#scroller img.inline-image')]
+  .find(i => i.naturalWidth === n)?.src, width, { polling: 100 })).jsonValue();
 
 B('web app', 'register, log out, wrong password, log in', async () => {
   const a = await WebApp.start('alice');
@@ -86,9 +87,9 @@ B('web app', 'a picture and a file reach the other side and can be had again', a
   const [a, b] = await pair();
   await a.sendPicture(await picture(a), 'our flag');
   await b.message('our flag', 'left').locator('img.inline-image').waitFor();
-  await loaded(b, 48);
-  await b.sendPicture(await picture(b, 480)); // too large to travel inside of the message
-  await loaded(a, 480);
+  assert.doesNotMatch(await loaded(b, 48), /file/);
+  await b.sendPicture(await picture(b, 270)); // too large to travel inside of the message
+  assert.match(await loaded(a, 270), /\/v0\/file\/s\//);
   const text = 'milk, bread\n'.repeat(20_000); // so is this
   await a.sendFile({ name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from(text) });
   const [download] = await Promise.all([b.page.waitForEvent('download'), b.message('list.txt', 'left').locator('.attachment a').click()]);

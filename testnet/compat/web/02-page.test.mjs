@@ -78,7 +78,7 @@ B('page', 'reply, edit, delete for everyone and for oneself', async () => {
 B('page', 'a picture and a file reach the other side', async () => {
   const [a, b] = await pair();
   await a.page.setInputFiles('#attach', await picture(a));
-  await b.page.waitForFunction(() => document.querySelector('.picture img')?.naturalWidth === 48);
+  await b.page.waitForFunction(() => document.querySelector('.picture img')?.naturalWidth === 48, null, { polling: 100 });
   await b.page.setInputFiles('#attach', { name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from('milk, bread') });
   const [download] = await Promise.all([a.page.waitForEvent('download'), a.page.getByRole('button', { name: 'list.txt' }).click()]);
   assert.equal(await content(download), 'milk, bread');
@@ -98,7 +98,7 @@ B('page', 'reload keeps the login and the open chat; long histories come page by
   }
   assert.deepEqual(await b.texts(), ['hello bob', ...Array.from({ length: 60 }, (_, i) => `number ${i + 1}.`)]);
   clean(a, b);
-}, { timeout: 90_000 });
+});
 
 B('page', 'what is written without a connection is sent once, when there is one', async () => {
   const [a, b] = await pair();
@@ -202,6 +202,6 @@ B('page', 'talks with the web app: messages, ticks, reply, edit, picture', async
   await a.edit('a mistaek', 'a mistake');
   await b.message('a mistake', 'left').filter({ hasText: 'edited' }).waitFor();
   await a.page.setInputFiles('#attach', await picture(a));
-  await b.page.waitForFunction(() => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.naturalWidth === 48));
+  await b.page.waitForFunction(() => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.naturalWidth === 48), null, { polling: 100 });
   clean(a);
 });

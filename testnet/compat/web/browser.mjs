@@ -14,7 +14,7 @@ const compat = dirname(dirname(fileURLToPath(import.meta.url)));
 const npm = join(compat, 'node_modules');
 export const BASE = new URL(process.env.BASE || 'http://127.0.0.1:6060').origin;
 const WEBBASE = new URL(process.env.WEBBASE || BASE).origin;
-const WAIT_MS = 10_000; // for whatever a case waits for: a condition of the document, never a time
+const WAIT_MS = 20_000; // for whatever a case waits for: a condition of the document, never a time; long, for a busy machine
 
 // The two clients: where the server that serves them is, how its index.html is known, and where they are on disk.
 export const clients = {
@@ -54,7 +54,7 @@ export function B(feature, what, fn, opts = {}) {
         for (const w of cases.getStore()) await w.context.close();
       }
     });
-  }, { timeout: 60_000, ...opts });
+  }, { timeout: 120_000, ...opts });
 }
 
 // evidence keeps screenshots and what went over the wires, and tells where and what the pages complained of.
