@@ -45,6 +45,7 @@ const cases = new AsyncLocalStorage();
 // B is T for cases in a browser; without Chromium they are skipped and say so.
 export function B(feature, what, fn, opts = {}) {
   T(feature, what, t => {
+    if (!CHROMIUM && process.env.CI) throw new Error('no Chromium');
     if (!CHROMIUM) return t.skip('no Chromium here: set CHROMIUM to its path');
     return cases.run([], async () => {
       try { await fn(t); } catch (e) {
