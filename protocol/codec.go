@@ -11,8 +11,9 @@ import (
 // MaxDepth is how deeply a packet may nest arrays and objects.
 const MaxDepth = 1000
 
-// Decode reads one packet. Unknown fields are ignored, as the protocol demands.
-// The error is for the log; a client is told 400.
+// Decode reads one packet, as spec/client.md#packets says: unknown fields are ignored,
+// and how many verbs there are is left to the caller. The error is for the log; a
+// client is told 400.
 func Decode(packet []byte) (*Request, error) {
 	if !utf8.Valid(packet) {
 		return nil, errors.New("not UTF-8")

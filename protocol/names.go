@@ -65,10 +65,11 @@ func checkLabel(l string) error {
 	return nil
 }
 
-// A UserID is global: "usr2il9suCbuko@chat.example.org".
+// A UserID is global (spec/naming.md#user): "usr2il9suCbuko@chat.example.org".
 type UserID string
 
-// A TopicID is the one name of a topic inside a node, whoever looks at it:
+// A TopicID is the one name of a topic inside a node, whoever looks at it
+// (spec/naming.md#topic):
 //
 //	grp2il9suCbuko@chat.example.org   group or channel
 //	p2p:<user>,<user>                 conversation of two, in byte order

@@ -344,8 +344,8 @@ type Info struct {
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
-// Time is an instant as clients read it: RFC 3339 in UTC with exactly three
-// decimals, 24 characters. The SDK takes other lengths for plain strings.
+// Time is an instant as clients read it (spec/client.md#times): RFC 3339 in UTC with
+// exactly three decimals, 24 characters. The SDK takes other lengths for plain strings.
 type Time struct{ time.Time }
 
 // At makes t a protocol Time, cut to milliseconds.

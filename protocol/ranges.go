@@ -6,7 +6,7 @@ import (
 )
 
 // Range is a run of sequence numbers, Low inclusive, Hi exclusive. Hi = 0 means
-// Low alone, as clients write it.
+// Low alone, as clients write it (spec/client.md#ranges).
 type Range struct {
 	Low int `json:"low,omitempty"`
 	Hi  int `json:"hi,omitempty"`
