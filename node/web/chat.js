@@ -357,23 +357,25 @@ export class Chat {
     m.failed = null;
     this.onChange();
     if (!t.attached) return; // it is sent when the topic is attached
+    m.underway = true;
     try {
       const extra = m.attachments && { attachments: m.attachments };
       const { params, ts } = await this.wire.request('pub', { topic: t.id, noecho: true, head: m.head, content: m.content }, extra);
       this.#put(t, { seq: params.seq, from: m.from, ts, head: m.head, content: m.content });
+      this.discard(t, m);
     } catch (err) {
       if (!err.code) return; // it may have arrived: settle() finds out
       m.failed = err;
     } finally {
-      if (!m.failed && t.attached) this.discard(t, m);
+      m.underway = false;
+      this.onChange();
     }
-    this.onChange();
   }
 
   // settle is for messages whose fate a lost connection has hidden: those that are in the history were sent, the rest are sent now.
   #settle(t) {
     const same = (a, b) => JSON.stringify([a.content, a.head ?? {}]) === JSON.stringify([b.content, b.head ?? {}]);
-    for (const m of t.outbox.filter(m => !m.failed)) {
+    for (const m of t.outbox.filter(m => !m.failed && !m.underway)) {
       const there = [...t.messages.values()].find(d => d.seq > m.after && d.from === m.from && !d.settled && same(d, m));
       if (!there) this.#post(t, m);
       else { there.settled = true; this.discard(t, m); }

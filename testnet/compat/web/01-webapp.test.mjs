@@ -1,5 +1,5 @@
 // The unmodified tinode-webapp: what people do with it, in two or three windows.
-import { B, content, picture } from './browser.mjs';
+import { B, clients, content, picture } from './browser.mjs';
 import { WebApp } from './webapp.mjs';
 import * as h from '../lib/h.mjs';
 const { assert } = h;
@@ -107,7 +107,21 @@ B('web app', 'reload keeps the login and shows the history', async () => {
   await a.page.reload();
   await a.message('four').waitFor();
   assert.deepEqual(await a.texts(), ['one', 'two', 'three', 'four']);
+  const again = await WebApp.start('alice-elsewhere'); // where nothing is cached
+  await again.signIn(a);
+  await again.openChat(b.name);
+  await again.message('four').waitFor();
+  assert.deepEqual(await again.texts(), ['one', 'two', 'three', 'four']);
+  await again.send('five');
+  await a.message('five', 'right').waitFor();
 });
+
+B('web app', 'people are found by their login and by their address', async () => {
+  const a = await (await WebApp.start('alice')).register();
+  const [b, c] = [await h.user({ me: false, base: clients.webapp.base }), await h.user({ me: false, base: clients.webapp.base })];
+  await a.find(b.login, `User ${b.login}`);
+  await a.find(`${c.login}@${c.uid.split('@')[1]}`, `User ${c.login}`);
+}, { strict: true });
 
 B('web app', 'group: create, invite, talk, leave', async () => {
   const [a, b] = await pair();

@@ -146,6 +146,34 @@ B('page', 'group: create, add, talk, remove, leave', async () => {
   clean(a, b, c);
 });
 
+B('page', 'two windows of one user agree', async () => {
+  const [a, b] = await pair();
+  const again = await Page.start('alice-elsewhere');
+  await again.signIn(a);
+  assert.equal(await again.contact(b.name).locator('.badge').count(), 0);
+  await b.send('one');
+  await a.message('one').waitFor(); // and it is seen there
+  await again.contact(b.name).locator('.badge').waitFor({ state: 'detached' });
+  await again.openChat(b.name);
+  await again.send('two');
+  await a.own('two').waitFor();
+  await a.page.locator('#profile').click();
+  await a.page.locator('#ask').getByLabel('Your name').fill('Alice the Second');
+  await a.page.getByRole('button', { name: 'Save' }).click();
+  await b.header('Alice the Second').waitFor();
+  await again.page.locator('#profile').filter({ hasText: 'Alice the Second' }).waitFor();
+  clean(a, b, again);
+});
+
+B('page', 'people are found by the address that their profile shows', async () => {
+  const [a, b] = [await (await Page.start('alice')).register(), await (await Page.start('bob')).register()];
+  await b.page.locator('#profile').click();
+  const address = await b.page.locator('#address').innerText();
+  assert.match(address, /^\S+@\S+$/);
+  await a.find(address, b.name);
+  clean(a, b);
+}, { strict: true });
+
 B('page', 'what others send is never markup', async () => {
   const [a, b] = await pair();
   const evil = '<img src=x onerror="document.title=\'hacked\'"><script>document.title="hacked"</script>';
@@ -172,6 +200,7 @@ B('page', 'it fits a phone and works by keyboard', async () => {
   await a.page.keyboard.press('Enter');
   await a.ready(b.name);
   await a.send('from a phone');
+  await a.own('from a phone').getByRole('img', { name: /sent|received|read/ }).waitFor();
   assert.equal(await a.page.evaluate(() => document.documentElement.scrollWidth), 360);
   assert.equal(await a.page.locator('#side').isVisible(), false);
   await a.page.locator('#text').focus();
