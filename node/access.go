@@ -180,7 +180,8 @@ func (r *room) announce(q *request, m *member, fresh bool) {
 	r.presIn(protocol.Pres{Src: string(m.sub.User), What: "on"}, func(a *attachment) bool {
 		return a.m != m && !a.reader && a.m.mode().Has(protocol.Presence)
 	})
-	if len(r.attached) == 1 { // the group comes to life
+	if !r.shown { // the group comes to life
+		r.shown = true
 		for u, other := range r.members {
 			if other.live() && !other.sub.Reader && other.mode().Has(protocol.Presence|protocol.Join) {
 				r.presMeAll(u, protocol.Pres{What: "on"})

@@ -113,7 +113,6 @@ func (n *Node) removeUser(_ context.Context, u protocol.UserID, hard bool) error
 	if err != nil {
 		return err
 	}
-	n.tellContacts(u, protocol.Pres{What: "off"})
 	return n.removeTopics(u, hard)
 }
 

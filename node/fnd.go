@@ -317,7 +317,11 @@ func (k *fnd) found(tx store.Tx, q *request, id string) (d protocol.SubDesc, upd
 	if err != nil {
 		return d, updated, err
 	}
-	d = protocol.SubDesc{Topic: id, Public: rec.Public, Trusted: rec.Trusted, IsChan: rec.Channel,
+	head, err := tx.Head(rec.ID)
+	if err != nil {
+		return d, updated, err
+	}
+	d = protocol.SubDesc{Topic: id, Public: rec.Public, Trusted: rec.Trusted, IsChan: rec.Channel, SubCount: head.Subs,
 		Acs: &protocol.Acs{Mode: rec.Defacs.For(q.who.Level).String()}}
 	if rec.Channel {
 		d.Topic = rec.ID.ChannelName()

@@ -128,9 +128,11 @@ func (g *group) admit(q *request, in *protocol.Sub) error {
 	}
 	old := g.members[q.who.User]
 	given := g.rec.Defacs.For(q.who.Level)
+	want := given
 	switch {
 	case q.reader:
 		given = protocol.ModeChanReader
+		want = given
 		if old != nil && !old.sub.Given.Has(protocol.Join) {
 			return protocol.Denied // banned
 		}
@@ -140,7 +142,7 @@ func (g *group) admit(q *request, in *protocol.Sub) error {
 	if !given.Has(protocol.Join) {
 		return protocol.Denied
 	}
-	want, err := askedMode(in, given)
+	want, err := askedMode(in, want)
 	if err != nil {
 		return err
 	}
@@ -303,7 +305,9 @@ func (g *group) transfer(q *request, m *member, want protocol.Mode) error {
 	if old != nil {
 		change := &protocol.Acs{Want: old.sub.Want.Delta(theirs.Want), Given: old.sub.Given.Delta(theirs.Given)}
 		old.sub = theirs
-		g.presAcs(q, old, change)
+		all := *q
+		all.s = nil // the new owner's session too learns who the old one was
+		g.presAcs(&all, old, change)
 	}
 	g.presAcs(q, m, &protocol.Acs{Want: before.Delta(want)})
 	return nil

@@ -213,7 +213,7 @@ func (r *room) announceDel(q *request, d *store.Deletion) {
 		return &protocol.Response{Pres: &p}
 	})
 	for u, m := range r.members {
-		if m.live() && concerns(m) {
+		if m.live() && !m.away() && concerns(m) {
 			r.presMe(u, protocol.Pres{What: "del", Clear: d.ID})
 		}
 	}

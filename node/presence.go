@@ -105,7 +105,7 @@ func (n *Node) subscription(tx store.Tx, s *store.Sub, opts *protocol.GetOpts) (
 			return nil, err
 		}
 	case protocol.KindGroup:
-		d.IsChan = rec.Channel
+		d.IsChan, d.SubCount = rec.Channel, head.Subs
 		d.Online = sees && !s.Reader && n.isOnline(s.Topic)
 		if modifiedSince(opts, latest(rec.Updated, s.Updated)) {
 			d.Public, d.Trusted = rec.Public, rec.Trusted

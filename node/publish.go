@@ -247,7 +247,7 @@ func (r *room) deliver(m *store.Message, silent *session) {
 		func(name string, reader bool) *protocol.Response { return dataOf(name, m, reader) })
 	r.n.metrics.delivered.Add(float64(sent))
 	for u, member := range r.members {
-		if !member.live() || !member.mode().Has(protocol.Presence|protocol.Read|protocol.Join) {
+		if !member.live() || member.away() || !member.mode().Has(protocol.Presence|protocol.Read|protocol.Join) {
 			continue
 		}
 		p := protocol.Pres{What: "msg", Seq: m.Seq}

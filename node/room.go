@@ -22,6 +22,7 @@ type room struct {
 	hardDel  int // last deletion that holds for all
 	members  map[protocol.UserID]*member
 	attached map[*session]*attachment
+	shown    bool // members of the group were told that somebody is there
 	call     *call
 	slow     *slowPub
 }
@@ -37,6 +38,10 @@ func (m *member) mode() protocol.Mode { return m.sub.Mode() }
 
 // live reports whether m is subscribed now.
 func (m *member) live() bool { return m != nil && m.sub.Live() }
+
+// away reports whether m is a channel's reader without a session in it: there may be
+// any number of them, and they are told nothing.
+func (m *member) away() bool { return m.sub.Reader && m.sessions == 0 }
 
 // attachment is a session in a room.
 type attachment struct {
@@ -109,7 +114,7 @@ func (r *room) load(tx store.Tx) error {
 }
 
 // idle implements kind.
-func (r *room) idle() bool { return len(r.attached) == 0 && r.call == nil }
+func (r *room) idle() bool { return len(r.attached) == 0 && !r.shown && r.call == nil }
 
 // gone implements kind.
 func (r *room) gone(s *session) { r.detach(s) }
@@ -142,7 +147,11 @@ func (r *room) sub(q *request, in *protocol.Sub) {
 		return
 	}
 	m, fresh, err := r.enter(q, in)
-	if err != nil {
+	switch {
+	case errors.Is(err, errUseOther):
+		q.s.reply(&protocol.Ctrl{ID: q.id, Topic: q.name, Code: 303, Text: "use other", Params: map[string]any{"topic": string(r.t.id)}})
+		return
+	case err != nil:
 		q.refuse(err)
 		return
 	}
@@ -156,83 +165,6 @@ func (r *room) sub(q *request, in *protocol.Sub) {
 	if in.Get != nil {
 		r.get(q, in.Get)
 	}
-}
-
-// enter gives the requester's subscription, new or old, if it may be used.
-func (r *room) enter(q *request, in *protocol.Sub) (m *member, fresh bool, err error) {
-	m = r.member(q.who.User)
-	switch {
-	case m == nil:
-		if err := r.policy.admit(q, in); err != nil {
-			return nil, false, err
-		}
-		m, fresh = r.members[q.who.User], true
-	case q.tmpname != "": // just created
-		fresh = true
-	default:
-		old := m.sub.Want
-		if err := r.rejoin(q, m, in); err != nil {
-			return nil, false, err
-		}
-		if !m.mode().Has(protocol.Join) {
-			return nil, false, protocol.Denied
-		}
-		if m.sub.Want == old {
-			return m, false, nil
-		}
-	}
-	q.params = map[string]any{"acs": protocol.NewAcs(m.sub.Want, m.sub.Given)}
-	if q.tmpname != "" {
-		q.params["tmpname"] = q.tmpname
-	}
-	return m, fresh, nil
-}
-
-// rejoin lets a member change the own mode while attaching; one who gave up Join
-// takes it back by coming.
-func (r *room) rejoin(q *request, m *member, in *protocol.Sub) error {
-	if !m.sub.Given.Has(protocol.Join) {
-		return protocol.Denied
-	}
-	want, err := askedMode(in, m.sub.Want)
-	if err != nil {
-		return err
-	}
-	if !want.Has(protocol.Join) {
-		want = r.policy.wants(m) | protocol.Join
-	}
-	want, given, err := r.policy.grant(q, m, want, m.sub.Given)
-	if err != nil || want == m.sub.Want {
-		return err
-	}
-	if want.Has(protocol.Owner) && !m.sub.Want.Has(protocol.Owner) {
-		want &^= protocol.Owner // ownership is taken by {set} only
-	}
-	return r.changeMode(q, m, want, given)
-}
-
-// askedMode is the mode that {sub} asks for.
-func askedMode(in *protocol.Sub, old protocol.Mode) (protocol.Mode, error) {
-	if in.Set == nil || in.Set.Sub == nil {
-		return old, nil
-	}
-	if in.Set.Sub.User != "" {
-		return 0, protocol.Malformed
-	}
-	want, err := old.Change(in.Set.Sub.Mode)
-	if err != nil {
-		return 0, protocol.Malformed
-	}
-	return want, nil
-}
-
-// privateOf is the private part that {sub} brings along, nil if none.
-func privateOf(in *protocol.Sub) ([]byte, error) {
-	if in.Set == nil || in.Set.Desc == nil {
-		return nil, nil
-	}
-	p, _, err := merge(nil, in.Set.Desc.Private)
-	return p, err
 }
 
 // attach puts the session in the room.
@@ -254,7 +186,9 @@ func (r *room) detach(s *session) {
 	delete(r.attached, s)
 	s.detach(r.t)
 	a.m.sessions--
-	r.t.setOnline(len(r.attached) > 0)
+	if len(r.attached) == 0 {
+		r.emptied()
+	}
 	r.callLeft(s)
 	if a.m.sessions > 0 || a.reader || r.t.id.Kind() != protocol.KindGroup {
 		return
@@ -262,117 +196,38 @@ func (r *room) detach(s *session) {
 	r.presIn(protocol.Pres{Src: string(a.m.sub.User), What: "off"}, func(b *attachment) bool {
 		return !b.reader && b.m.mode().Has(protocol.Presence)
 	})
-	if len(r.attached) == 0 {
-		r.presOff()
+}
+
+// emptied is called when the last session has left. Members of a group are told
+// when nobody has come back for a while.
+func (r *room) emptied() {
+	if !r.shown {
+		r.t.setOnline(false)
+		return
+	}
+	r.t.after(offDelay, emptyEvent{})
+}
+
+// emptyEvent is the event of a group in which nobody was for a while.
+type emptyEvent struct{}
+
+func (emptyEvent) apply(t *topic) {
+	if k, ok := t.kind.(interface{ asRoom() *room }); ok {
+		k.asRoom().presOff()
 	}
 }
 
 // presOff tells members that nobody is in the group any more.
 func (r *room) presOff() {
+	if !r.shown || len(r.attached) > 0 {
+		return
+	}
+	r.shown = false
+	r.t.setOnline(false)
 	for u, m := range r.members {
 		if m.live() && !m.sub.Reader && m.mode().Has(protocol.Presence|protocol.Join) {
 			r.presMe(u, protocol.Pres{What: "off"})
 		}
-	}
-}
-
-// leave implements verbs.
-func (r *room) leave(q *request, in *protocol.Leave) {
-	a := r.at(q)
-	switch {
-	case a == nil && in.Unsub:
-		q.refuse(protocol.NotAttached)
-	case a == nil:
-		q.unchanged("not joined")
-	case !in.Unsub:
-		r.detach(q.s)
-		q.ok(200, nil)
-	default:
-		if err := r.unsubscribe(q, a.m); err != nil {
-			q.refuse(err)
-			return
-		}
-	}
-}
-
-// unsubscribe ends the requester's subscription, in all sessions.
-func (r *room) unsubscribe(q *request, m *member) error {
-	if m.mode().Has(protocol.Owner) {
-		return protocol.Denied
-	}
-	return r.expel(q, m)
-}
-
-// expel ends a subscription and tells everybody whom it concerns.
-func (r *room) expel(q *request, m *member) error {
-	if err := r.endSub(q, m); err != nil {
-		return err
-	}
-	r.putOut(q, m, func() { q.ok(200, nil) })
-	return nil
-}
-
-// putOut takes one whose subscription has ended out of the room and tells everybody
-// whom it concerns, after the answer.
-func (r *room) putOut(q *request, m *member, answer func()) {
-	present := m.sessions > 0
-	r.evict(q, m, true)
-	answer()
-	if m.sub.Reader {
-		return
-	}
-	r.presAcs(q, m, &protocol.Acs{Want: "N", Given: "N"})
-	if r.t.id.Kind() == protocol.KindP2P {
-		if r.n.userOnline(m.sub.User) {
-			r.presMeAll(r.t.id.Peer(m.sub.User), protocol.Pres{What: "off"})
-		}
-	} else if present {
-		r.presIn(protocol.Pres{Src: string(m.sub.User), What: "off"}, func(a *attachment) bool {
-			return !a.reader && a.m.mode().Has(protocol.Presence)
-		})
-	}
-}
-
-// endSub stores that a subscription has ended.
-func (r *room) endSub(q *request, m *member) error {
-	ended := m.sub
-	ended.Ended, ended.Updated = q.at, q.at
-	err := r.update(func(tx store.Tx) error {
-		if err := tx.PutSub(&ended); err != nil {
-			return err
-		}
-		return r.log(tx, q, eventSub, subEvent{User: ended.User, Ended: true})
-	})
-	if err == nil {
-		m.sub = ended
-	}
-	return err
-}
-
-// evict takes all sessions of m out of the room: those that did not ask for it are
-// told. unsub says that the subscription has ended.
-func (r *room) evict(q *request, m *member, unsub bool) {
-	for s, a := range r.attached {
-		if a.m != m {
-			continue
-		}
-		delete(r.attached, s)
-		s.detach(r.t)
-		r.callLeft(s)
-		if q == nil || s != q.s {
-			s.reply(&protocol.Ctrl{Topic: r.policy.name(m.sub.User, a.reader), Code: 205, Text: okText(205),
-				Params: map[string]any{"unsub": unsub}})
-		}
-	}
-	m.sessions = 0
-	r.t.setOnline(len(r.attached) > 0)
-	if unsub {
-		var acting *session
-		if q != nil && q.who.User == m.sub.User {
-			acting = q.s
-		}
-		r.n.broadcast(m.sub.User, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me",
-			Src: r.policy.name(m.sub.User, m.sub.Reader), What: "gone"}}, acting)
 	}
 }
 

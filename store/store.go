@@ -214,11 +214,13 @@ type Topic struct {
 }
 
 // Head is what changes in a topic with every message: the last seq, the last
-// deletion, the last event, and when the last message was stored.
+// deletion, the last event, and when the last message was stored. Subs counts, for
+// groups, the live subscriptions that are given Join; PutSub keeps it.
 type Head struct {
 	Seq     int
 	Del     int
 	Rev     uint64
+	Subs    int
 	Touched time.Time
 }
 

@@ -155,6 +155,7 @@ func encodeHead(h store.Head) []byte {
 	b := binary.AppendUvarint(nil, uint64(h.Seq))
 	b = binary.AppendUvarint(b, uint64(h.Del))
 	b = binary.AppendUvarint(b, h.Rev)
+	b = binary.AppendUvarint(b, uint64(h.Subs))
 	if h.Touched.IsZero() {
 		return b
 	}
@@ -163,7 +164,7 @@ func encodeHead(h store.Head) []byte {
 
 func decodeHead(raw []byte) (store.Head, error) {
 	r := reader{b: raw}
-	h := store.Head{Seq: int(r.uvarint()), Del: int(r.uvarint()), Rev: r.uvarint()}
+	h := store.Head{Seq: int(r.uvarint()), Del: int(r.uvarint()), Rev: r.uvarint(), Subs: int(r.uvarint())}
 	if len(r.b) > 0 {
 		h.Touched = time.UnixMilli(r.varint()).UTC()
 	}

@@ -89,14 +89,49 @@ func (x *tx) Sub(t protocol.TopicID, u protocol.UserID) (*store.Sub, error) {
 
 // PutSub implements store.Subs.
 func (x *tx) PutSub(s *store.Sub) error {
+	if err := x.recount(s.Topic, s.User, s); err != nil {
+		return err
+	}
 	if err := x.bucket(bktSubsOf).Put(key(string(s.User), string(s.Topic)), nothing); err != nil {
 		return err
 	}
 	return putRecord(x.bucket(bktSubs), key(string(s.Topic), string(s.User)), s)
 }
 
+// recount keeps Head.Subs of a group when a subscription becomes s, nil if it goes.
+func (x *tx) recount(t protocol.TopicID, u protocol.UserID, s *store.Sub) error {
+	if t.Kind() != protocol.KindGroup {
+		return nil
+	}
+	old, err := x.Sub(t, u)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	was, is := counts(old), counts(s)
+	if was == is {
+		return nil
+	}
+	h, err := x.Head(t)
+	if err != nil {
+		return err
+	}
+	h.Subs += is - was
+	return x.putHead(t, h)
+}
+
+// counts is 1 for a live subscription that is given Join.
+func counts(s *store.Sub) int {
+	if s == nil || !s.Live() || !s.Given.Has(protocol.Join) {
+		return 0
+	}
+	return 1
+}
+
 // DeleteSub implements store.Subs.
 func (x *tx) DeleteSub(t protocol.TopicID, u protocol.UserID) error {
+	if err := x.recount(t, u, nil); err != nil {
+		return err
+	}
 	k := key(string(t), string(u))
 	var err error
 	for _, b := range [][]byte{bktSubs, bktMarks, bktHidden} {
