@@ -181,17 +181,3 @@ func (p *Process) Stop(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("the node does not stop: %w", ctx.Err()), p.Kill())
 	}
 }
-
-// Build builds the parley binary into dir and returns its path. The environment
-// variable PARLEY_BINARY names one to use instead.
-func Build(ctx context.Context, dir string, flags ...string) (string, error) {
-	if b := os.Getenv("PARLEY_BINARY"); b != "" {
-		return b, nil
-	}
-	bin := filepath.Join(dir, "parley")
-	args := append(append([]string{"build"}, flags...), "-o", bin, "parley/cmd/parley")
-	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building parley: %w\n%s", err, out)
-	}
-	return bin, nil
-}
