@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -293,4 +294,109 @@ func TestSameRequestIDTwice(t *testing.T) {
 	if _, err := c.Send(t.Context(), &protocol.Pub{ID: "mine", Topic: "grp1"}); err == nil {
 		t.Error("the answer to the first would be lost")
 	}
+}
+
+// Every method sends the request that its name says.
+func TestRequestsOnTheWire(t *testing.T) {
+	var got string
+	c, _ := start(t, client.Config{}, func(r *protocol.Request) []string {
+		id := *idOf(r)
+		*idOf(r) = ""
+		b, err := json.Marshal(r)
+		if err != nil {
+			t.Error(err)
+		}
+		got = string(b)
+		return []string{ctrl(id, 200, `,"topic":"grp1","params":{"user":"usrA","del":4,"acs":{"given":"JRW"},"seq":1}`)}
+	})
+	ctx := t.Context()
+	one := protocol.Range{Low: 3, Hi: 5}
+	for name, tc := range map[string]struct {
+		call func() error
+		want string
+	}{
+		"account": {func() error {
+			_, err := c.CreateAccount(ctx, client.Account{Login: "al", Password: "pw", Public: map[string]string{"fn": "Al"}, Tags: []string{"x"}})
+			return err
+		}, `{"acc":{"user":"new","scheme":"basic","secret":"YWw6cHc=","login":true,"tags":["x"],"desc":{"public":{"fn":"Al"}}}}`},
+		"anonymous account, not logged in": {func() error {
+			_, err := c.CreateAccount(ctx, client.Account{NoLogin: true})
+			return err
+		}, `{"acc":{"user":"new","scheme":"anonymous","desc":{}}}`},
+		"token": {func() error { _, err := c.LoginToken(ctx, []byte{1}); return err }, `{"login":{"scheme":"token","secret":"AQ=="}}`},
+		"leave": {func() error { return c.Leave(ctx, "grp1", true) }, `{"leave":{"topic":"grp1","unsub":true}}`},
+		"desc":  {func() error { _, err := c.GetDesc(ctx, "grp1"); return err }, `{"get":{"topic":"grp1","what":"desc"}}`},
+		"subs":  {func() error { _, err := c.GetSubs(ctx, "me"); return err }, `{"get":{"topic":"me","what":"sub"}}`},
+		"data": {func() error { _, err := c.GetData(ctx, "grp1", protocol.GetRanges{Before: 9, Limit: 2}); return err },
+			`{"get":{"topic":"grp1","what":"data","data":{"before":9,"limit":2}}}`},
+		"del": {func() error { _, err := c.GetDel(ctx, "grp1", protocol.GetRanges{Since: 2}); return err },
+			`{"get":{"topic":"grp1","what":"del","del":{"since":2}}}`},
+		"set desc": {func() error { return c.SetDesc(ctx, "grp1", protocol.SetDesc{Private: json.RawMessage(`1`)}) },
+			`{"set":{"topic":"grp1","desc":{"private":1}}}`},
+		"mode": {func() error {
+			acs, err := c.SetMode(ctx, "grp1", "usrB", "JRW")
+			if err == nil && acs.Given != "JRW" {
+				t.Errorf("acs %+v", acs)
+			}
+			return err
+		}, `{"set":{"topic":"grp1","sub":{"user":"usrB","mode":"JRW"}}}`},
+		"tags": {func() error { return c.SetTags(ctx, "me", []string{"a"}) }, `{"set":{"topic":"me","tags":["a"]}}`},
+		"cred": {func() error { return c.SetCred(ctx, protocol.Credential{Method: "email", Value: "a@b.example"}) },
+			`{"set":{"topic":"me","cred":{"meth":"email","val":"a@b.example"}}}`},
+		"aux": {func() error { return c.SetAux(ctx, "grp1", map[string]json.RawMessage{"pins": json.RawMessage(`[1]`)}) },
+			`{"set":{"topic":"grp1","aux":{"pins":[1]}}}`},
+		"delete messages": {func() error {
+			n, err := c.DeleteMessages(ctx, "grp1", true, one)
+			if n != 4 {
+				t.Errorf("deletion %d", n)
+			}
+			return err
+		}, `{"del":{"topic":"grp1","what":"msg","hard":true,"delseq":[{"low":3,"hi":5}]}}`},
+		"publish": {func() error { _, err := c.Publish(ctx, "grp1", "hi"); return err }, `{"pub":{"topic":"grp1","content":"hi"}}`},
+		"anything": {func() error {
+			_, err := c.Do(ctx, &protocol.Request{Leave: &protocol.Leave{Topic: "grp1"}})
+			return err
+		},
+			`{"leave":{"topic":"grp1"}}`},
+	} {
+		if err := tc.call(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got != tc.want {
+			t.Errorf("%s:\n%s, want\n%s", name, got, tc.want)
+		}
+	}
+}
+
+// idOf points to the id of a request.
+func idOf(r *protocol.Request) *string {
+	switch {
+	case r.Acc != nil:
+		return &r.Acc.ID
+	case r.Login != nil:
+		return &r.Login.ID
+	case r.Leave != nil:
+		return &r.Leave.ID
+	case r.Pub != nil:
+		return &r.Pub.ID
+	case r.Get != nil:
+		return &r.Get.ID
+	case r.Set != nil:
+		return &r.Set.ID
+	}
+	return &r.Del.ID
+}
+
+func TestNoteIsNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got *protocol.Note
+		c, _ := start(t, client.Config{}, func(r *protocol.Request) []string { got = r.Note; return nil })
+		if err := c.Note(t.Context(), protocol.Note{Topic: "grp1", What: "read", Seq: 7}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got == nil || got.What != "read" || got.Seq != 7 || got.ID != "" {
+			t.Errorf("got %+v", got)
+		}
+	})
 }

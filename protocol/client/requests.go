@@ -53,14 +53,14 @@ func (c *Client) Server() Server {
 
 // Account describes an account to be made.
 type Account struct {
-	Login     string // empty: an anonymous account, which only its token opens
-	Password  string
-	Public    any // marshals to JSON; shown to others, see thecard.md
-	Private   any // the same, for the user alone
-	Tags      []string
-	Cred      []protocol.Credential
-	Defacs    *protocol.Defacs
-	StayAlone bool // do not log this session in
+	Login    string // empty: an anonymous account, which only its token opens
+	Password string
+	Public   any // marshals to JSON; shown to others, see thecard.md
+	Private  any // the same, for the user alone
+	Tags     []string
+	Cred     []protocol.Credential
+	Defacs   *protocol.Defacs
+	NoLogin  bool // do not log this session in
 }
 
 // Session is who is logged in and with what to log in again.
@@ -74,7 +74,7 @@ type Session struct {
 	Unvalidated []string
 }
 
-// CreateAccount makes an account and, unless a.StayAlone, logs the session in.
+// CreateAccount makes an account and, unless a.NoLogin, logs the session in.
 func (c *Client) CreateAccount(ctx context.Context, a Account) (*Session, error) {
 	public, err := raw(a.Public)
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *Client) CreateAccount(ctx context.Context, a Account) (*Session, error)
 	if err != nil {
 		return nil, err
 	}
-	acc := &protocol.Acc{User: "new", Scheme: "anonymous", Login: !a.StayAlone, Tags: a.Tags, Cred: a.Cred,
+	acc := &protocol.Acc{User: "new", Scheme: "anonymous", Login: !a.NoLogin, Tags: a.Tags, Cred: a.Cred,
 		Desc: &protocol.SetDesc{Defacs: a.Defacs, Public: public, Private: private}}
 	if a.Login != "" {
 		acc.Scheme, acc.Secret = "basic", []byte(a.Login+":"+a.Password)

@@ -104,11 +104,15 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	return &r.rep, r.calm(ctx)
 }
 
+// raceHalts makes a node that was built with the race detector end at the first race,
+// so that it is noticed.
+var raceHalts = []string{"GORACE=halt_on_error=1"}
+
 // all reads a room from its first message on.
 func all(string) int { return 1 }
 
 func (r *run) options() testnet.Options {
-	return testnet.Options{Binary: r.cfg.Binary, Data: r.cfg.Data, Config: limits}
+	return testnet.Options{Binary: r.cfg.Binary, Data: r.cfg.Data, Config: limits, Env: raceHalts}
 }
 
 func (r *run) start(ctx context.Context) error {

@@ -14,19 +14,34 @@ import (
 const (
 	shortKills = 12
 	longKills  = 220
+	raceKills  = 20
 )
+
+func long() bool { return os.Getenv("PARLEY_LONG") != "" }
 
 // TestKill kills a real node at random moments. PARLEY_LONG=1 makes it many times;
 // PARLEY_SEED repeats the choices of a run that failed.
 func TestKill(t *testing.T) {
 	kills := shortKills
-	if os.Getenv("PARLEY_LONG") != "" {
+	if long() {
 		kills = longKills
 	}
+	torment(t, kills)
+}
+
+// TestKillRace does it with a node that looks for data races.
+func TestKillRace(t *testing.T) {
+	if !long() {
+		t.Skip("takes a build with the race detector: only with PARLEY_LONG=1")
+	}
+	torment(t, raceKills, "-race")
+}
+
+func torment(t *testing.T, kills int, buildFlags ...string) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	bin, err := testnet.Build(t.Context(), t.TempDir())
+	bin, err := testnet.Build(t.Context(), t.TempDir(), buildFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}
