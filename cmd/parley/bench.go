@@ -19,6 +19,7 @@ type benchFlags struct {
 	quick    bool
 	repeat   int
 	duration time.Duration
+	settle   time.Duration
 	users    int
 	inflight int
 	size     int
@@ -59,6 +60,7 @@ counted if --pid tells its processes, which must run on this machine. Linux only
 	fl.BoolVar(&f.quick, "quick", false, "about a second for each case: a look, not a record")
 	fl.IntVar(&f.repeat, "repeat", 1, "runs of each case, of which the median is shown")
 	fl.DurationVar(&f.duration, "duration", 0, "length of the measured window, instead of the case's own")
+	fl.DurationVar(&f.settle, "settle", 0, "how long sessions of connect are idle before memory is read, instead of the case's own")
 	fl.IntVar(&f.users, "users", 0, "sessions, pairs, members, readers or contacts, instead of the case's own")
 	fl.IntVar(&f.inflight, "inflight", 0, "unacknowledged messages of a sender, or handshakes at once, instead of the case's own")
 	fl.IntVar(&f.size, "size", 0, "bytes of a message, instead of the case's own")
@@ -137,6 +139,9 @@ func (f benchFlags) adjust(c bench.Case) bench.Case {
 	}
 	if f.duration > 0 {
 		c.Duration = f.duration
+	}
+	if f.settle > 0 {
+		c.Settle = f.settle
 	}
 	if f.users > 0 {
 		c.Users = f.users
