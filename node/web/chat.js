@@ -5,6 +5,7 @@
 import { API_KEY, Refused, Wire } from './wire.js';
 
 const PAGE = 24; // messages asked for at a time
+const CATCH_UP_PAGE = 100, CATCH_UP = 10; // at a time, and how many times, after a lost connection
 const TYPING_MS = 3000; // at most one {note kp} in so long; a note is believed for a little longer
 const RASTER = /^image\/(png|jpeg|gif|webp|avif|bmp)$/;
 
@@ -322,29 +323,39 @@ export class Chat {
     if (t !== this.current) return this.wire.request('leave', { topic: t.id });
     t.attached = true;
     await Promise.all([
-      this.#history(t, t.last ? { since: t.last + 1 } : {}),
+      t.last ? this.#catchUp(t, t.last) : this.#page(t),
       this.wire.request('get', { topic: t.id, what: 'del', del: { since: t.clear + 1 } }).catch(() => {}),
     ]);
     this.#acknowledge(t);
     this.#settle(t);
   }
 
+  // history asks for messages, newest first, and returns how many came.
   async #history(t, range) {
-    const { last, messages } = t;
-    const { params } = await this.wire.request('get', { topic: t.id, what: 'data', data: { ...range, limit: PAGE } });
-    const full = params?.count >= PAGE;
-    if (!range.since) t.complete = !full;
-    else if (full) { // there may be a gap between what was here and what came: keep what came
-      for (const seq of [...messages.keys()]) if (seq <= last) messages.delete(seq);
-      t.complete = false;
+    const { params } = await this.wire.request('get', { topic: t.id, what: 'data', data: range });
+    return params?.count ?? 0;
+  }
+
+  async #page(t, before) { t.complete = await this.#history(t, { before, limit: PAGE }) < PAGE; }
+
+  // catchUp fetches what came after the message `last`. If that is too much, the older messages are
+  // forgotten, so that there is no gap; they can be paged in again.
+  async #catchUp(t, last) {
+    let before;
+    for (let i = 0; i < CATCH_UP; i++) {
+      const count = await this.#history(t, { since: last + 1, before, limit: CATCH_UP_PAGE });
+      before = Math.min(...[...t.messages.keys()].filter(seq => seq > last));
+      if (!count || before === last + 1) return;
     }
+    for (const seq of [...t.messages.keys()]) if (seq <= last) t.messages.delete(seq);
+    t.complete = false;
   }
 
   // older fetches the page before the oldest message that is here.
   async older(t) {
     if (t.complete || t.fetching || !t.attached || !t.messages.size) return;
     t.fetching = true;
-    try { await this.#history(t, { before: t.first }); } finally { t.fetching = false; this.onChange(); }
+    try { await this.#page(t, t.first); } finally { t.fetching = false; this.onChange(); }
   }
 
   send(t, content, head = {}, attachments) {

@@ -115,6 +115,23 @@ B('page', 'what is written without a connection is sent once, when there is one'
   assert.deepEqual(await a.texts(), ['hello bob', 'meanwhile', 'written offline']);
 });
 
+B('page', 'a long absence leaves no gap', async () => {
+  const a = await (await Page.start('alice')).register();
+  const b = await h.user();
+  const text = i => `number ${i}.`;
+  await b.t.getTopic(await a.id()).subscribe();
+  await b.t.publish(await a.id(), text(0));
+  await a.openChat(`User ${b.login}`);
+  await a.message(text(0)).waitFor();
+  await a.context.setOffline(true);
+  await a.cut();
+  for (let i = 1; i <= 120; i++) await b.t.publish(await a.id(), text(i));
+  await a.context.setOffline(false);
+  await a.message(text(120)).waitFor();
+  await a.message(text(1)).waitFor();
+  assert.deepEqual(await a.texts(), Array.from({ length: 121 }, (_, i) => text(i)));
+});
+
 B('page', 'group: create, add, talk, remove, leave', async () => {
   const [a, b] = await pair();
   const c = await (await Page.start('carol')).register();

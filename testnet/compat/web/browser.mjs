@@ -92,7 +92,7 @@ export async function open(kind, who, { at, ...options } = {}) {
   await context.addInitScript(() => { // lets a case cut the connection
     window.WebSocket = class extends WebSocket { constructor(...args) { super(...args); window.lastSocket = this; } };
   });
-  const served = await client.served;
+  const served = !process.env.FROM_DISK && await client.served; // FROM_DISK=1: to work on the page without building the node
   await context.route('**/*', route => answer(route, client, served, w));
   await w.page.goto(client.base + '/');
   return w;
