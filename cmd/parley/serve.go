@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"syscall"
@@ -83,9 +84,16 @@ func runServe(cmd *cobra.Command, _ []string) error {
 	}
 }
 
+// gcPercent lets the collector run earlier than Go does by itself: idle sessions
+// then cost about a fifth less memory, for a little CPU under load.
+const gcPercent = 60
+
 // serve runs a node until ctx ends, and everything it started has ended.
 func serve(ctx context.Context, s *config.Settings, out, errs io.Writer) (err error) {
 	log := logTo(errs, &s.Log)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	data := dataDir(s.Node.Data)
 	fresh, err := data.create()
 	if err != nil {
