@@ -2,8 +2,10 @@
 // after every change and touches only what differs. Handlers call methods of chat and
 // tell in plain words what went wrong.
 
-import { Chat, isGroup } from './chat.js';
+import { Chat } from './chat.js';
+import { $, h, icon, keyed } from './dom.js';
 import { compose, plain, quote, render, safeAddress } from './drafty.js';
+import { isGroup } from './topic.js';
 
 const SAY = {
   login: { 401: 'Login or password is wrong.', 404: 'Login or password is wrong.' },
@@ -22,52 +24,7 @@ const SAY = {
 const explain = (err, doing) => SAY[doing]?.[err.code] ?? SAY[doing]?.['*'] ?? SAY['*'][err.code]
   ?? (err.code ? `The node refused: ${err.text} (${err.code}).` : `Something went wrong: ${err.message}`);
 
-// --- small tools for the document ---
-
-const $ = id => document.getElementById(id);
-
-function h(tag, props = {}, ...children) {
-  const el = document.createElement(tag);
-  for (const [key, value] of Object.entries(props)) {
-    if (key.startsWith('on')) el.addEventListener(key.slice(2), value);
-    else if (key in el) el[key] = value;
-    else el.setAttribute(key, value);
-  }
-  el.append(...children.filter(c => c !== null && c !== undefined && c !== false));
-  return el;
-}
-
-function icon(name, label) {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', `#i-${name}`);
-  svg.append(use);
-  if (label) { svg.setAttribute('role', 'img'); svg.setAttribute('aria-label', label); }
-  svg.classList.add(`i-${name}`);
-  return svg;
-}
-
-// keyed makes parent's children show items, in order. An element is made again only if its
-// signature has changed, and moved only if it must be, so that focus and pictures stay.
-function keyed(parent, items, describe) {
-  const old = parent.keyed ?? new Map(), now = parent.keyed = new Map();
-  let next = parent.firstChild;
-  for (const item of items) {
-    const { key, build, ...rest } = describe(item);
-    const signature = JSON.stringify(rest);
-    let entry = old.get(key);
-    if (entry?.signature !== signature) {
-      const el = build();
-      if (entry) { if (next === entry.el) next = el; entry.el.replaceWith(el); }
-      entry = { el, signature };
-    }
-    now.set(key, entry);
-    if (entry.el === next) next = next.nextSibling;
-    else parent.insertBefore(entry.el, next);
-    old.delete(key);
-  }
-  for (const { el } of old.values()) el.remove();
-}
+// --- telling what happened ---
 
 let toastTimer;
 function toast(text) {
@@ -190,7 +147,7 @@ function paintChat() {
   $('members-open').hidden = !isGroup(t.id);
   $('stranger').hidden = !t.asks;
   $('composer').hidden = t.asks;
-  const mute = t.attached && !t.can('W');
+  const mute = t.acs.mode !== undefined && !t.can('W');
   $('text').disabled = $('send').disabled = $('attach').disabled = mute;
   $('text').placeholder = mute ? 'You cannot write here' : 'Message';
   $('about').hidden = !about;

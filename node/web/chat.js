@@ -2,6 +2,7 @@
 // and asks for what is missing; it knows nothing of the document. Every change is told
 // by onChange(), which may be called often; trouble(err, doing) tells what went wrong.
 
+import { Topic, isGroup } from './topic.js';
 import { API_KEY, Refused, Wire } from './wire.js';
 
 const PAGE = 24; // messages asked for at a time
@@ -9,47 +10,7 @@ const CATCH_UP_PAGE = 100, CATCH_UP = 10; // at a time, and how many times, afte
 const TYPING_MS = 3000; // at most one {note kp} in so long; a note is believed for a little longer
 const RASTER = /^image\/(png|jpeg|gif|webp|avif|bmp)$/;
 
-export const isGroup = id => /^(grp|chn|new|nch)/.test(id);
 const secret = text => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
-const target = message => Number(/^:?(\d+)$/.exec(message.head?.replace ?? '')?.[1]);
-
-class Topic {
-  constructor(id) {
-    Object.assign(this, { id, acs: {}, seq: 0, read: 0, recv: 0, clear: 0, touched: '', online: false });
-    this.messages = new Map(); // seq → {seq, from, ts, head, content}
-    this.outbox = []; // own messages that the node has not confirmed
-    this.members = new Map(); // user → {public, read, recv, online, acs}
-    this.typing = new Map(); // user → timer
-    this.attached = false;
-    this.complete = false; // the oldest message is here
-  }
-
-  can(mode) { return [...mode].every(m => (this.acs.mode ?? '').includes(m)); }
-  get unread() { return this.can('JR') ? Math.max(0, this.seq - this.read) : 0; }
-  // A stranger's first message: the peer gives more than the user has agreed to.
-  get asks() { return (this.acs.given ?? '').includes('J') && /[RW]/.test([...this.acs.given].filter(m => !(this.acs.want ?? '').includes(m)).join('')); }
-  get joined() { return [...this.members].filter(([, m]) => m.acs?.mode !== 'N'); }
-  get first() { return Math.min(...this.messages.keys()); }
-  get last() { return Math.max(0, ...this.messages.keys()); }
-
-  // shown returns the messages in order, with the author's last edit of each in its place.
-  shown() {
-    const all = [...this.messages.values()].sort((a, b) => a.seq - b.seq);
-    const edits = new Map();
-    for (const m of all) if (target(m)) edits.set(target(m), [...edits.get(target(m)) ?? [], m]);
-    return all.filter(m => !target(m)).map(m => {
-      const own = (edits.get(m.seq) ?? []).filter(e => e.from === m.from);
-      return { ...m, content: (own.at(-1) ?? m).content, edits: own.map(e => e.seq) };
-    });
-  }
-
-  // mark says how far the message got: 'sent', 'received' or 'read' by anyone else.
-  mark(seq, self) {
-    const others = [...this.members].filter(([user]) => user !== self).map(([, m]) => m);
-    if (others.some(m => m.read >= seq)) return 'read';
-    return others.some(m => m.recv >= seq) ? 'received' : 'sent';
-  }
-}
 
 export class Chat {
   constructor({ onChange, onTrouble }) {
@@ -57,7 +18,7 @@ export class Chat {
     this.wire = new Wire({
       onOpen: params => this.#opened(params),
       onPacket: (kind, body) => { this[`_${kind}`]?.(body); this.onChange(); },
-      onState: (state, pause) => this.#state(state, pause),
+      onState: state => this.#state(state),
     });
     this.#reset();
     for (const store of [sessionStorage, localStorage]) this.ticket ??= JSON.parse(store.getItem('parley.ticket'));
@@ -73,12 +34,9 @@ export class Chat {
     this.sent = 0;
   }
 
-  #state(state, pause) {
+  #state(state) {
     this.state = state;
-    if (state === 'lost') {
-      this.until = Date.now() + pause;
-      for (const t of this.topics.values()) Object.assign(t, { attached: false, online: false });
-    }
+    if (state === 'lost') for (const t of this.topics.values()) Object.assign(t, { attached: false, online: false });
     this.onChange();
   }
 
@@ -106,9 +64,11 @@ export class Chat {
     this.listed = new Set();
     await this.wire.request('sub', { topic: 'me', get: { what: 'desc tags' } });
     await this.wire.request('get', { topic: 'me', what: 'sub' });
-    for (const t of this.topics.values()) if (!this.listed.has(t.id) && t !== this.current) this.topics.delete(t.id);
     this.finding = null;
-    if (this.current) this.#attach(this.current).catch(err => this.onTrouble(err, 'open'));
+    for (const t of this.topics.values()) {
+      if (t === this.current || t.waiting) this.#attach(t).catch(err => t === this.current && this.onTrouble(err, 'open'));
+      else if (!this.listed.has(t.id)) this.topics.delete(t.id);
+    }
   }
 
   // A code is asked for by returning {token, method} instead of undefined.
@@ -160,8 +120,7 @@ export class Chat {
     const t = this.topics.get(d.topic);
     if (!t) return;
     this.#put(t, d);
-    clearTimeout(t.typing.get(d.from));
-    t.typing.delete(d.from);
+    t.rested(d.from);
     this.#acknowledge(t);
   }
 
@@ -202,8 +161,10 @@ export class Chat {
   #subscription(s) {
     if (s.deleted) return this.#gone(s.topic);
     this.listed.add(s.topic);
-    this.#describe(this.topic(s.topic), { online: false, ...s });
-    this.#acknowledge(this.topic(s.topic));
+    const t = this.topic(s.topic);
+    this.#describe(t, { online: false, ...s });
+    this.#acknowledge(t);
+    if (t === this.current && !t.attached && t.can('J') && this.state === 'open') this.#attach(t).catch(() => {}); // let in again
   }
 
   #describe(t, desc) {
@@ -249,6 +210,7 @@ export class Chat {
       case 'msg':
         t.seq = Math.max(t.seq, p.seq);
         t.touched = new Date().toISOString();
+        t.rested(p.act);
         if (!p.act || p.act === this.me.id) t.read = t.recv = Math.max(t.read, p.seq);
         else this.#acknowledge(t);
         break;
@@ -278,8 +240,8 @@ export class Chat {
       const m = t.members.get(i.from) ?? {};
       t.members.set(i.from, { ...m, [i.what]: Math.max(m[i.what] ?? 0, i.seq) });
     } else if (i.what.startsWith('kp') && i.from !== this.me.id) {
-      clearTimeout(t.typing.get(i.from));
-      t.typing.set(i.from, setTimeout(() => { t.typing.delete(i.from); this.onChange(); }, TYPING_MS * 1.5));
+      t.rested(i.from);
+      t.typing.set(i.from, setTimeout(() => { t.rested(i.from); this.onChange(); }, TYPING_MS * 1.5));
     }
   }
 
@@ -311,23 +273,33 @@ export class Chat {
   close() {
     const t = this.current;
     this.current = null;
-    if (t?.attached) {
-      t.attached = false;
-      this.wire.request('leave', { topic: t.id }).catch(() => {});
-    }
+    if (t) this.#detach(t);
     this.onChange();
   }
 
+  // detach leaves a topic that is neither shown nor has anything to send.
+  #detach(t) {
+    if (!t.attached || t === this.current || t.waiting) return;
+    t.attached = false;
+    this.wire.request('leave', { topic: t.id }).catch(() => {});
+  }
+
   async #attach(t) {
-    await this.wire.request('sub', { topic: t.id, get: { what: 'desc sub' } });
-    if (t !== this.current) return this.wire.request('leave', { topic: t.id });
-    t.attached = true;
-    await Promise.all([
-      t.last ? this.#catchUp(t, t.last) : this.#page(t),
-      this.wire.request('get', { topic: t.id, what: 'del', del: { since: t.clear + 1 } }).catch(() => {}),
-    ]);
+    if (t.attaching) return;
+    t.attaching = true;
+    try {
+      await this.wire.request('sub', { topic: t.id, get: { what: 'desc sub' } });
+      t.attached = true;
+      await Promise.all([
+        t.last ? this.#catchUp(t, t.last) : this.#page(t),
+        this.wire.request('get', { topic: t.id, what: 'del', del: { since: t.clear + 1 } }).catch(() => {}),
+      ]);
+    } finally {
+      t.attaching = false;
+    }
     this.#acknowledge(t);
     this.#settle(t);
+    this.#detach(t);
   }
 
   // history asks for messages, newest first, and returns how many came.
@@ -379,6 +351,7 @@ export class Chat {
       m.failed = err;
     } finally {
       m.underway = false;
+      this.#detach(t);
       this.onChange();
     }
   }
@@ -481,14 +454,16 @@ export class Chat {
     return ctrl.params.url;
   }
 
-  // file resolves with an object URL for a file on this node or for data inside a message, undefined if it is elsewhere.
+  // file resolves with an object URL for a file on this node or else for data inside of the message (beside a file
+  // that is its preview), undefined if it is elsewhere.
   async file({ ref, val, mime, type, data }) {
     val ??= data;
     mime = RASTER.test(mime ?? type ?? '') ? mime ?? type : 'application/octet-stream';
-    const url = new URL(typeof ref === 'string' ? ref : '', `${location.origin}/v0/file/s/`);
-    if (!val && (!ref || url.origin !== location.origin)) return undefined;
-    const key = val || url.pathname;
-    const load = () => val ? Uint8Array.from(atob(val), c => c.charCodeAt(0)) : this.#download(url.pathname);
+    const url = ref && new URL(String(ref), `${location.origin}/v0/file/s/`);
+    const path = url?.origin === location.origin ? url.pathname : '';
+    const key = path || val;
+    if (!key) return undefined;
+    const load = () => path ? this.#download(path) : Uint8Array.from(atob(val), c => c.charCodeAt(0));
     if (!this.files.has(key)) this.files.set(key, Promise.resolve().then(load).then(part => URL.createObjectURL(new Blob([part], { type: mime }))));
     return this.files.get(key);
   }

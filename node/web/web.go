@@ -3,8 +3,8 @@
 // ES modules, without a build step and without anything from elsewhere, and it
 // speaks the client protocol (spec/client.md) to the origin that it came from.
 //
-// Read wire.js (one connection), drafty.js (rich text), chat.js (what the user
-// has: topics, messages, marks), then app.js (what the user sees).
+// Read wire.js (one connection), topic.js (one conversation), chat.js (all that
+// the user has), drafty.js (rich text), then app.js (what the user sees).
 package web
 
 import (

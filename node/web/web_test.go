@@ -10,6 +10,8 @@ import (
 	"parley/protocol"
 )
 
+var scripts = []string{"app.js", "chat.js", "dom.js", "drafty.js", "topic.js", "wire.js"}
+
 func read(t *testing.T, name string) string {
 	t.Helper()
 	b, err := fs.ReadFile(web.FS, name)
@@ -22,7 +24,7 @@ func read(t *testing.T, name string) string {
 // Everything that the page names is in it: nothing comes from elsewhere.
 func TestSelfContained(t *testing.T) {
 	named := regexp.MustCompile(`(?:src|href)="([^"#][^"]*)"|from '\./([^']+)'`)
-	for _, file := range []string{"index.html", "app.js", "chat.js", "drafty.js", "wire.js"} {
+	for _, file := range append(scripts, "index.html") {
 		for _, m := range named.FindAllStringSubmatch(read(t, file), -1) {
 			if name := m[1] + m[2]; read(t, name) == "" {
 				t.Errorf("%s names %s, which is empty", file, name)
@@ -43,7 +45,7 @@ func TestStrictPolicy(t *testing.T) {
 	if found := regexp.MustCompile(`<script>|<style|\son\w+="|\sstyle="`).FindString(page); found != "" {
 		t.Errorf("index.html has %q, which its policy forbids", found)
 	}
-	for _, file := range []string{"app.js", "chat.js", "drafty.js", "wire.js"} {
+	for _, file := range scripts {
 		if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function`).FindString(read(t, file)); found != "" {
 			t.Errorf("%s uses %s", file, found)
 		}

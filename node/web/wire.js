@@ -28,7 +28,7 @@ export class Wire {
   #eager = []; // {resolve, reject} of those who wait for that
 
   // onOpen(params of {hi}) may log in; if it fails, the connection is given up.
-  // onPacket(kind, body) gets every packet. onState('connecting' | 'open' | 'lost', ms until the next try).
+  // onPacket(kind, body) gets every packet, onState what the connection is: 'connecting', 'open' or 'lost'.
   constructor({ onOpen, onPacket, onState }) {
     Object.assign(this, { onOpen, onPacket, onState });
     addEventListener('online', () => this.#hurry());
@@ -118,7 +118,7 @@ export class Wire {
     if (ws.born && Date.now() - ws.born > STEADY_MS) this.#tries = 0;
     const pause = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this.#tries++) * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => this.#dial(), pause);
-    this.onState('lost', pause);
+    this.onState('lost');
   }
 
   // hurry is for when the network or the user is back: dial now, or see whether the connection still works.

@@ -113,6 +113,30 @@ B('page', 'what is written without a connection is sent once, when there is one'
   await a.mark('written offline', 'read');
   assert.deepEqual(await b.texts(), ['hello bob', 'meanwhile', 'written offline']);
   assert.deepEqual(await a.texts(), ['hello bob', 'meanwhile', 'written offline']);
+  await a.context.setOffline(true);
+  await a.cut();
+  await a.send('and left');
+  await a.page.keyboard.press('Escape'); // the chat is closed before there is a connection
+  await a.context.setOffline(false);
+  await b.message('and left').waitFor();
+});
+
+B('page', 'one who is banned cannot write, and can again when let in', async () => {
+  const [a, b] = await pair();
+  await a.newGroup('Tea party');
+  await a.addMember(b.name);
+  await b.openChat('Tea party');
+  const owner = await h.connect();
+  await owner.t.loginBasic(a.login, a.pass);
+  const [group, user] = [await a.page.evaluate(() => decodeURIComponent(location.hash.slice(1))), await b.id()];
+  const g = owner.t.getTopic(group);
+  await g.subscribe();
+  await g.setMeta({ sub: { user, mode: 'N' } });
+  await b.page.locator('#text:disabled').waitFor();
+  await g.setMeta({ sub: { user, mode: 'JRWPS' } });
+  await b.page.locator('#text:enabled').waitFor();
+  await b.send('thank you');
+  await a.message('thank you').waitFor();
 });
 
 B('page', 'a long absence leaves no gap', async () => {
@@ -249,5 +273,7 @@ B('page', 'talks with the web app: messages, ticks, reply, edit, picture', async
   await b.message('a mistake', 'left').filter({ hasText: 'edited' }).waitFor();
   await a.page.setInputFiles('#attach', await picture(a));
   await b.page.waitForFunction(() => [...document.querySelectorAll('#scroller img.inline-image')].some(i => i.naturalWidth === 48), null, { polling: 100 });
+  await b.sendPicture(await picture(b, 270)); // travels as a file, with a small preview in the message
+  await a.page.waitForFunction(() => [...document.querySelectorAll('.picture img')].some(i => i.naturalWidth === 270), null, { polling: 100 });
   clean(a);
 });
