@@ -301,7 +301,7 @@ func (r *room) terminate() {
 		s.detach(r.t)
 		name := r.policy.name(a.m.sub.User, a.reader)
 		s.reply(&protocol.Ctrl{Topic: name, Code: 205, Text: okText(205), Params: map[string]any{"unsub": false}})
-		s.send(&protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: name, What: "term"}})
+		s.send(&protocol.Response{Pres: &protocol.Pres{Topic: name, Src: name, What: "term"}})
 	}
 	r.t.setOnline(false)
 }
