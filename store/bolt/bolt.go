@@ -232,8 +232,12 @@ func fault(err error) error {
 
 // Backup implements store.Store.
 func (d *DB) Backup(w io.Writer) error {
-	return d.b.View(func(t *bbolt.Tx) error {
+	err := d.b.View(func(t *bbolt.Tx) error {
 		_, err := t.WriteTo(w)
 		return err
 	})
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return store.ErrClosed
+	}
+	return fault(err)
 }

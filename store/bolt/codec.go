@@ -82,7 +82,9 @@ func decodeMessage(seq int, raw []byte) (*store.Message, error) {
 	m.Tag = r.uint32()
 	m.From = protocol.UserID(r.bytes())
 	m.Head = r.bytes()
-	m.Content = r.b
+	if len(r.b) > 0 {
+		m.Content = r.b
+	}
 	if r.bad {
 		return nil, errBroken
 	}

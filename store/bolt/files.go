@@ -27,10 +27,19 @@ func (x *tx) File(id string) (*store.File, error) {
 
 // PutFile implements store.Files.
 func (x *tx) PutFile(f *store.File) error {
-	if err := x.bucket(bktFilesOf).Put(key(string(f.User), f.ID), nothing); err != nil {
+	old, err := get[store.File](x.bucket(bktFiles), key(f.ID))
+	switch {
+	case err == nil:
+		err = x.bucket(bktFilesOf).Delete(key(string(old.User), f.ID))
+	case errors.Is(err, store.ErrNotFound):
+		err = nil
+	}
+	if err = errors.Join(err, x.bucket(bktFilesOf).Put(key(string(f.User), f.ID), nothing)); err != nil {
 		return err
 	}
-	return putRecord(x.bucket(bktFiles), key(f.ID), f)
+	kept := *f
+	kept.Uses = 0 // counted when it is read
+	return putRecord(x.bucket(bktFiles), key(f.ID), &kept)
 }
 
 // DeleteFile implements store.Files.

@@ -30,7 +30,7 @@ func (x *tx) Append(t protocol.TopicID, m *store.Message) error {
 		m.Origin = m.Seq
 	}
 	if m.Origin != m.Seq {
-		err := x.bucket(bktNames).Put(nameKey(t, m.From, m.Origin), binary.BigEndian.AppendUint64(nil, uint64(m.Seq)))
+		err := x.bucket(bktNames).Put(nameKey(t, m.From, m.Origin, m.Tag), binary.BigEndian.AppendUint64(nil, uint64(m.Seq)))
 		if err != nil {
 			return err
 		}
@@ -43,8 +43,9 @@ func (x *tx) Append(t protocol.TopicID, m *store.Message) error {
 	return x.putHead(t, h)
 }
 
-func nameKey(t protocol.TopicID, from protocol.UserID, origin int) []byte {
-	return binary.BigEndian.AppendUint64(prefixOf(string(t), string(from)), uint64(origin))
+func nameKey(t protocol.TopicID, from protocol.UserID, origin int, tag uint32) []byte {
+	k := binary.BigEndian.AppendUint64(prefixOf(string(t), string(from)), uint64(origin))
+	return binary.BigEndian.AppendUint32(k, tag)
 }
 
 // Message implements store.Messages.
@@ -62,15 +63,7 @@ func (x *tx) History(t protocol.TopicID, low, high int) iter.Seq2[*store.Message
 		if low >= high {
 			return
 		}
-		low := numbered(string(t), uint64(max(low, 0)))
-		prefix := low[:len(low)-8]
-		c := x.bucket(bktMessages).Cursor()
-		step := c.Prev // to the one before high
-		if k, _ := c.Seek(numbered(string(t), uint64(high))); k == nil {
-			step = c.Last
-		}
-		k, v := step()
-		for ; k != nil && bytes.HasPrefix(k, prefix) && bytes.Compare(k, low) >= 0; k, v = c.Prev() {
+		for k, v := range x.backwards(bktMessages, numbered(string(t), uint64(max(low, 0))), numbered(string(t), uint64(max(high, 0)))) {
 			m, err := decodeMessage(int(number(k)), v)
 			if !yield(m, err) || err != nil {
 				return
@@ -82,7 +75,7 @@ func (x *tx) History(t protocol.TopicID, low, high int) iter.Seq2[*store.Message
 // Named implements store.Messages.
 func (x *tx) Named(t protocol.TopicID, from protocol.UserID, origin int, tag uint32) (int, error) {
 	seq := origin
-	if raw := x.bucket(bktNames).Get(nameKey(t, from, origin)); raw != nil {
+	if raw := x.bucket(bktNames).Get(nameKey(t, from, origin, tag)); raw != nil {
 		seq = int(binary.BigEndian.Uint64(raw))
 	}
 	m, err := x.Message(t, seq)
@@ -134,7 +127,7 @@ func (x *tx) erase(t protocol.TopicID, r protocol.Range) error {
 		}
 		seqs = append(seqs, m.Seq)
 		if m.Origin != m.Seq {
-			if err := x.bucket(bktNames).Delete(nameKey(t, m.From, m.Origin)); err != nil {
+			if err := x.bucket(bktNames).Delete(nameKey(t, m.From, m.Origin, m.Tag)); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -20,6 +21,9 @@ func lane(n protocol.Node, l store.Lane) string { return string(n) + "\x00" + st
 // after yields the records with a greater number, oldest first.
 func after[T any](b *bbolt.Bucket, prefix []byte, n uint64) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
+		if n == math.MaxUint64 {
+			return
+		}
 		c := b.Cursor()
 		seek := binary.BigEndian.AppendUint64(bytes.Clone(prefix), n+1)
 		for k, v := c.Seek(seek); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
@@ -81,6 +85,9 @@ func (x *tx) Offer(to protocol.Node, l store.Lane, upto uint64) error {
 	q, err := x.Queue(to, l)
 	if err != nil || upto <= q.Offered {
 		return err
+	}
+	if upto > q.Last {
+		return fmt.Errorf("store: offering post %d to %s, the last is %d", upto, to, q.Last)
 	}
 	q.Offered = upto
 	return x.putQueue(to, l, q)

@@ -50,7 +50,7 @@ func (x *tx) DeleteTopic(t protocol.TopicID) error {
 	if err := x.unlinkAll(prefixOf("m", string(t))); err != nil {
 		return err
 	}
-	if err := x.unlinkAll([]byte(store.RefTopic(t))); err != nil {
+	if err := x.unlinkAll(linkKey(store.RefTopic(t), "")); err != nil {
 		return err
 	}
 	prefix := prefixOf(string(t))

@@ -27,7 +27,7 @@ var (
 	bktSubsOf    = []byte("subsof")    // user, topic → nothing
 	bktMarks     = []byte("marks")     // topic, user → recv, read
 	bktMessages  = []byte("messages")  // topic, seq → message
-	bktNames     = []byte("names")     // topic, from, origin → seq, where they differ
+	bktNames     = []byte("names")     // topic, from, origin tag → seq, where they differ
 	bktDels      = []byte("deletions") // topic, id → record
 	bktHidden    = []byte("hidden")    // topic, user → ranges
 	bktEvents    = []byte("events")    // topic, rev → record
@@ -59,6 +59,39 @@ func scan(b *bbolt.Bucket, prefix []byte, f func(k, v []byte) bool) {
 	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		if !f(k, v) {
 			return
+		}
+	}
+}
+
+// maxEmpty is how many emptied pages in a row are passed over: no transaction empties
+// as many, but a cursor is lost if its keys are deleted meanwhile.
+const maxEmpty = 1 << 20
+
+// backwards yields the keys from the last that is below high down to low; all keys
+// between belong to the same name.
+func (x *tx) backwards(bucket, low, high []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		c := x.bucket(bucket).Cursor()
+		first, _ := c.Seek(low)
+		if first == nil || bytes.Compare(first, high) >= 0 {
+			return
+		}
+		first = bytes.Clone(first)
+		var k, v []byte
+		if at, _ := c.Seek(high); at == nil {
+			k, v = c.Last()
+		} else {
+			k, v = c.Prev()
+		}
+		for empty := 0; empty < maxEmpty; k, v = c.Prev() {
+			if k == nil { // a page that this transaction has emptied; first is still to come
+				empty++
+				continue
+			}
+			empty = 0
+			if !yield(k, v) || bytes.Compare(k, first) <= 0 {
+				return
+			}
 		}
 	}
 }

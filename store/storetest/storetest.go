@@ -38,6 +38,7 @@ func all(t *testing.T, open func(t *testing.T) store.Store) {
 			})
 		}
 	}
+	t.Run("model", func(t *testing.T) { model(t, open) })
 }
 
 // The nodes of the suite: the names of some begin with those of others, so that an
