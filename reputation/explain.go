@@ -1,0 +1,84 @@
+package reputation
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"parley/protocol"
+)
+
+// Explain says on one screen what is known of a peer and what follows. It changes
+// nothing that is known.
+func (e *Engine) Explain(now time.Time, name protocol.Node) string {
+	at := e.clock.now(now)
+	found := e.find(name)
+	if found == nil {
+		return fmt.Sprintf("%s: never seen, or forgotten. It would be a stranger.\n", name)
+	}
+	p := found.clone()
+	st := e.standing(at, &p)
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "%-14s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	line("peer", "%s (%s)", p.Name, e.verdictWord(&p, &st))
+	line("proof", "%s, prior %.2f", [...]string{"free key", "domain"}[p.Proof], st.Prior)
+	for _, k := range p.groups() {
+		if g, ok := e.groups.peek(k); ok && !k.none() {
+			g.decay(at)
+			line("neighbours", "%s: %.1f turned good, %.1f bad", groupName(k), g.Good, g.Bad)
+		}
+	}
+	line("seen", "first %.1f days ago, believed to exist for %.1f", at.since(p.First), at.since(p.Aged))
+	line("own evidence", "good %.2f, bad %.2f (last days: %.2f, %.2f); remembered %.2f", p.P, p.N, p.Ps, p.Ns, p.Long)
+	line("", "of it from users of little standing: good %.2f, bad %.2f", p.LightGood, p.LightBad)
+	for _, v := range p.Voices {
+		line("  against it", "%.2f from %s", v.Bad, cmp.Or(string(v.User), "this node"))
+	}
+	e.explainHearsay(line, &p, &st)
+	line("quality", "%.3f; closes below %.3f, reopens at %.3f, full rate from %.3f", st.Quality, st.closesAt(), st.Lo+reopenBy, st.Hi)
+	line("rate", "%.0f%% of full: %.1f first contacts a day, %.1f at once, %.1f left now", 100*st.Phi, st.Rate, st.Burst,
+		p.Bucket.refill(at, st.Rate, st.Burst))
+	if !st.Known {
+		part := poolOf(at, &p, st.Positive)
+		rate := e.poolRate(at, part)
+		pool := e.pools[part].Bucket
+		line("pool", "each takes %.2f from the pool of %s: %.2f a day for all, %.2f left", poolCost(st.Positive, st.Aged),
+			[...]string{"free keys", "fresh domains", "aged domains", "the vouched but young"}[part], rate,
+			pool.refill(at, rate, max(1, rate*poolBurst)))
+	}
+	return b.String()
+}
+
+func (e *Engine) explainHearsay(line func(string, string, ...any), p *Peer, st *standing) {
+	if p.Loan+p.Blame+p.FastBlame == 0 {
+		line("others", "nothing")
+		return
+	}
+	slow, fast := st.Mass.blame()
+	line("others", "lent %.2f, of which %.2f counts; blame %.2f (lately %.2f), of which %.2f (%.2f) counts",
+		p.Loan, st.Mass.loan(), p.Blame, p.FastBlame, slow, fast)
+}
+
+func (e *Engine) verdictWord(p *Peer, st *standing) string {
+	switch {
+	case p.Pin == Allow:
+		return ReasonAllowed.String()
+	case p.Pin == Deny:
+		return ReasonDenied.String()
+	case p.Closed:
+		return "closed"
+	case st.Known:
+		return "known"
+	}
+	return "stranger"
+}
+
+func groupName(k groupKey) string {
+	if k.domain != "" {
+		return k.domain
+	}
+	return k.prefix.String()
+}

@@ -1,0 +1,168 @@
+// Package reputation decides how fast strangers, acquaintances and friends among the
+// other nodes may begin new conversations with our users. It rations first contacts
+// only: unsolicited messages of a user to a stranger. Conversations that a local user
+// answered never pass through here, and what is refused waits: it is not lost.
+//
+// The engine is pure: no goroutine, disk or network. Time is an argument, its state
+// is plain data (State), and so whatever it decided can be decided again. Formulas,
+// constants and why: spec/reputation.md.
+package reputation
+
+import (
+	"net/netip"
+	"time"
+
+	"parley/protocol"
+)
+
+// Proof is how a peer's key was bound to its name.
+type Proof uint8
+
+// Kinds of proof: what a new identity costs.
+const (
+	ProofKey    Proof = iota // a free key
+	ProofDomain              // a domain name, proven by DNSSEC, WebPKI or an operator's pin
+)
+
+// Sender is what is known of a peer before its behaviour is.
+type Sender struct {
+	Name   protocol.Node
+	Domain string       // registrable parent domain; empty for a key name
+	Prefix netip.Prefix // of the address it came from, see PrefixOf; zero if unknown
+	Proof  Proof
+}
+
+// PrefixOf returns the network that is taken for one owner: /24 of IPv4, /48 of IPv6.
+func PrefixOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	if err != nil { // the zero Addr
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// Action is what to do with a first contact.
+type Action uint8
+
+// Actions.
+const (
+	Admit Action = iota // deliver it
+	Wait                // keep it at the sender, try again after Verdict.After
+)
+
+// Verdict answers a first contact.
+type Verdict struct {
+	Action Action
+	Reason Reason
+	After  time.Duration // of Wait: when a try can succeed, at most MaxWait
+	Cost   float64       // of Admit: tokens of the strangers' pool that it took
+}
+
+// Reason is why a verdict is as it is. Its text may be shown to the sender.
+type Reason uint8
+
+// Reasons.
+const (
+	ReasonKnown    Reason = iota // admitted: has standing of its own
+	ReasonStranger               // admitted: from the strangers' pool
+	ReasonAllowed                // admitted: by the operator
+	ReasonDenied                 // by the operator
+	ReasonClosed                 // its quality is too low
+	ReasonRate                   // its own rate is used up
+	ReasonPool                   // the strangers' pool is empty
+	ReasonGroup                  // the share of its parent domain or network is used up
+	ReasonUser                   // this remote user's share is used up
+)
+
+var reasons = [...]string{"known", "stranger", "allowed by operator", "denied by operator", "too many complaints",
+	"rate limit of this node", "strangers' pool is empty", "limit of its domain or network", "rate limit of this user"}
+
+func (r Reason) String() string { return reasons[r] }
+
+// Config has what differs between nodes. A zero field means its default.
+type Config struct {
+	Users        int // local users, at least 1
+	MaxPeers     int // peers with evidence that are remembered; default 50,000
+	MaxStrangers int // peers without; default 8,192
+	MaxGroups    int // parent domains and networks; default 32,768
+	MaxAccounts  int // remote and local users with a bucket that is not full; default 32,768 each
+}
+
+func (c Config) withDefaults() Config {
+	c.Users = max(c.Users, 1)
+	for _, d := range []struct {
+		n   *int
+		def int
+	}{{&c.MaxPeers, 50_000}, {&c.MaxStrangers, 8192}, {&c.MaxGroups, 32_768}, {&c.MaxAccounts, 32_768}} {
+		if *d.n <= 0 {
+			*d.n = d.def
+		}
+	}
+	return c
+}
+
+// Engine is what one node thinks of the others. It is for one goroutine at a time.
+// Its methods take the caller's time.Now().
+type Engine struct {
+	cfg       Config
+	clock     clock
+	born      Time
+	peers     *lru[protocol.Node, *Peer] // with evidence, or an operator's word
+	strangers *lru[protocol.Node, *Peer] // without
+	crowds    map[groupKey]int           // strangers by group
+	groups    *lru[groupKey, *Group]
+	pools     [pools]Pool
+	users     *lru[protocol.UserID, *Bucket] // remote
+	accounts  *lru[protocol.UserID, *Account]
+	changes   []Change
+}
+
+// New returns an engine that knows nobody.
+func New(cfg Config, now time.Time) *Engine {
+	e := &Engine{cfg: cfg.withDefaults(), clock: newClock(now)}
+	e.born = e.clock.at
+	e.clear()
+	return e
+}
+
+func (e *Engine) clear() {
+	e.peers = newLRU[protocol.Node, *Peer](e.cfg.MaxPeers)
+	e.strangers = newLRU[protocol.Node, *Peer](e.cfg.MaxStrangers)
+	e.crowds = map[groupKey]int{}
+	e.groups = newLRU[groupKey, *Group](e.cfg.MaxGroups)
+	e.users = newLRU[protocol.UserID, *Bucket](e.cfg.MaxAccounts)
+	e.accounts = newLRU[protocol.UserID, *Account](e.cfg.MaxAccounts)
+	e.pools = [pools]Pool{}
+	e.changes = nil
+}
+
+// SetUsers tells how many local users there are.
+func (e *Engine) SetUsers(n int) { e.cfg.Users = max(n, 1) }
+
+// Change is something that the engine or an operator changed about a peer, for the log.
+type Change struct {
+	At   Time
+	Peer protocol.Node
+	What string
+}
+
+// maxChanges bounds the changes that wait to be logged.
+const maxChanges = 256
+
+func (e *Engine) note(peer protocol.Node, what string) {
+	if len(e.changes) < maxChanges {
+		e.changes = append(e.changes, Change{e.clock.at, peer, what})
+	}
+}
+
+// Changes returns what changed since the last call, at most the first 256 of it.
+func (e *Engine) Changes() []Change {
+	c := e.changes
+	e.changes = nil
+	return c
+}
