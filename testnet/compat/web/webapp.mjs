@@ -36,7 +36,8 @@ export class WebApp {
     await form.getByPlaceholder('Full name').fill(name);
     await p.evaluate(() => new Promise(r => setTimeout(r))); // the app learns the password in a timer after the field is left
     const email = form.getByPlaceholder('Email');
-    if (await email.count()) await email.fill(`${login}@example.com`);
+    await email.waitFor(); // the app shows it, whatever the server asks for, when the server has answered
+    await email.fill(`${login}@example.com`);
     if (stay) await form.locator('#save-token').click();
     await form.getByRole('button', { name: 'Sign up' }).click();
   }
