@@ -67,7 +67,7 @@ func readPages(ctx context.Context, t *target, c Case, w *window, readers []*pag
 		})
 	}
 	pause(ctx, c.Warmup)
-	t.profileCPU(ctx, c.Duration)
+	t.profileCPU(ctx, "", c.Duration)
 	err := w.open()
 	pause(ctx, c.Duration)
 	err = errors.Join(err, w.close())

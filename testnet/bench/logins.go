@@ -23,6 +23,7 @@ func runLogin(ctx context.Context, t *target, c Case) (*Run, error) {
 		if err := w.open(); err != nil {
 			return nil, err
 		}
+		t.profileCPU(ctx, scheme.name+".", c.Duration/2)
 		lat, err := t.logins(ctx, c, scheme.name, scheme.atOnce)
 		if err != nil {
 			return nil, err

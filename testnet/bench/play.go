@@ -25,7 +25,7 @@ func (t *traffic) play(ctx context.Context) error {
 			return err
 		}
 	}
-	t.t.profileCPU(ctx, t.c.Duration)
+	t.t.profileCPU(ctx, "", t.c.Duration)
 	<-finished
 	if err := t.win.close(); err != nil {
 		return err

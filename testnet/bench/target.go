@@ -108,9 +108,11 @@ func (t *target) stop(ctx context.Context) error {
 	return errors.Join(t.proc.Stop(ctx), os.RemoveAll(t.temp))
 }
 
-// profileCPU profiles the node for d, beside the load.
-func (t *target) profileCPU(ctx context.Context, d time.Duration) {
-	t.profile.Go(func() { t.fetchProfile(ctx, "cpu", fmt.Sprintf("profile?seconds=%d", max(1, int(d.Seconds())))) })
+// profileCPU profiles the node for d, beside the load of a part of the case; most
+// cases have one part without a name.
+func (t *target) profileCPU(ctx context.Context, part string, d time.Duration) {
+	path := fmt.Sprintf("profile?seconds=%d", max(1, int(d.Seconds())))
+	t.profile.Go(func() { t.fetchProfile(ctx, part+"cpu", path) })
 }
 
 // profileHeap tells what the node has in memory, garbage included.
