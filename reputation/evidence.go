@@ -94,12 +94,14 @@ func (e *Engine) Observe(now time.Time, s Sender, ev Event, by Reporter) float64
 		e.befriend(at, p)
 	}
 	e.poolLearns(at, p, good, bad)
+	e.settle(at, p, good, bad)
 	p.P += good
 	p.Ps += good
 	p.N += bad
 	p.Ns += bad
 	p.Long = max(0, min(longCap, p.Long+good-bad))
 	if bad >= 0.5 {
+		p.Doubt = true
 		e.judge(at, p)
 	}
 	e.count(at, p)

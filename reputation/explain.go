@@ -60,6 +60,10 @@ func (e *Engine) explainHearsay(line func(string, string, ...any), p *Peer, st *
 	slow, fast := st.Mass.blame()
 	line("others", "lent %.2f, of which %.2f counts; blame %.2f (lately %.2f), of which %.2f (%.2f) counts",
 		p.Loan, st.Mass.loan(), p.Blame, p.FastBlame, slow, fast)
+	for _, l := range p.Loans[:min(len(p.Loans), maxVoices)] {
+		t, _ := e.trust(e.clock.at, l.By)
+		line("  vouches", "%.2f from %s, trusted %.2f", l.Amount, l.By, t)
+	}
 }
 
 func (e *Engine) verdictWord(p *Peer, st *standing) string {

@@ -29,6 +29,12 @@ type Peer struct {
 	Loan, Blame, FastBlame float64 // what others say
 	Voices                 []Voice // local users who spoke against it
 
+	Loans  []Loan
+	Repaid bool // own evidence took the place of the loans
+	Asked  Time // when others were asked about it
+	Doubt  bool // something bad happened since
+	Credit
+
 	Bucket  Bucket
 	Closed  bool
 	Pin     Pin
@@ -175,5 +181,6 @@ func (e *Engine) Forget(now time.Time, name protocol.Node) {
 		e.dropStranger(p)
 	}
 	e.peers.remove(name)
+	e.topAt = 0
 	e.note(name, "forgotten by operator")
 }

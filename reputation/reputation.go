@@ -119,6 +119,9 @@ type Engine struct {
 	pools     [pools]Pool
 	users     *lru[protocol.UserID, *Bucket] // remote
 	accounts  *lru[protocol.UserID, *Account]
+	asks      Bucket
+	top       []protocol.Node // recommenders, made at topAt
+	topAt     Time
 	changes   []Change
 }
 
@@ -138,6 +141,7 @@ func (e *Engine) clear() {
 	e.users = newLRU[protocol.UserID, *Bucket](e.cfg.MaxAccounts)
 	e.accounts = newLRU[protocol.UserID, *Account](e.cfg.MaxAccounts)
 	e.pools = [pools]Pool{}
+	e.asks, e.top, e.topAt = Bucket{}, nil, 0
 	e.changes = nil
 }
 

@@ -16,6 +16,7 @@ type State struct {
 	Strangers []Peer
 	Groups    []GroupState
 	Pools     [pools]Pool
+	Asks      Bucket // of others, about newcomers
 	Users     []UserState
 	Accounts  []AccountState
 }
@@ -40,7 +41,7 @@ type AccountState struct {
 
 // Export returns a copy of everything that is known.
 func (e *Engine) Export(now time.Time) State {
-	s := State{Wall: now.Round(0), At: e.clock.now(now), Born: e.born, Pools: e.pools}
+	s := State{Wall: now.Round(0), At: e.clock.now(now), Born: e.born, Pools: e.pools, Asks: e.asks}
 	for _, p := range e.peers.oldest {
 		s.Peers = append(s.Peers, p.clone())
 	}
@@ -68,7 +69,8 @@ func (e *Engine) Import(now time.Time, s State) {
 	away := max(0, min(now.Round(0).Sub(s.Wall.Round(0)), MaxAway))
 	e.clock = clock{s.At + Time(away), now}
 	e.born = min(s.Born, e.clock.at)
-	e.pools = s.Pools
+	e.pools, e.asks = s.Pools, s.Asks
+	sane(&e.asks.Tokens)
 	for i := range e.pools {
 		p := &e.pools[i]
 		sane(&p.Good, &p.Bad, &p.Bucket.Tokens)
@@ -104,16 +106,22 @@ func (e *Engine) Import(now time.Time, s State) {
 func (p *Peer) clone() Peer {
 	c := *p
 	c.Voices = append([]Voice(nil), p.Voices...)
+	c.Loans = append([]Loan(nil), p.Loans...)
 	return c
 }
 
 // imported returns a copy that is fit for use.
 func (p Peer) imported() *Peer {
 	p = p.clone()
-	sane(&p.P, &p.N, &p.Ps, &p.Ns, &p.Long, &p.LightGood, &p.LightBad, &p.Loan, &p.Blame, &p.FastBlame, &p.Bucket.Tokens)
+	sane(&p.P, &p.N, &p.Ps, &p.Ns, &p.Long, &p.LightGood, &p.LightBad, &p.Loan, &p.Blame, &p.FastBlame, &p.Bucket.Tokens,
+		&p.Right, &p.Wrong, &p.Lent, &p.NewGood, &p.NewBad, &p.Introductions.Tokens, &p.Answers.Tokens)
 	p.Voices = p.Voices[:min(len(p.Voices), maxVoices)]
 	for i := range p.Voices {
 		sane(&p.Voices[i].Bad)
+	}
+	p.Loans = p.Loans[:min(len(p.Loans), maxCarried+witnesses+askTop+askRandom)]
+	for i := range p.Loans {
+		sane(&p.Loans[i].Amount)
 	}
 	if p.Pool < 0 || p.Pool > pools {
 		p.Pool = 0

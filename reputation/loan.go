@@ -1,0 +1,211 @@
+package reputation
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"parley/protocol"
+)
+
+// Loan is what one recommender's word adds to a peer.
+type Loan struct {
+	By     protocol.Node
+	Amount float64
+}
+
+// Constants of loans and blame.
+const (
+	loanEach    = 1.0
+	loanPraise  = 2.0 // mass in a statement that counts
+	loanPeer    = 3.0 // to one peer from all
+	loanCredit  = 4.0 // from one recommender, times its own evidence
+	introRate   = 0.5 // fresh identities a day that one recommender may introduce
+	introBurst  = 1.0
+	freshDays   = 3.0 // an outcome within is one of a fresh identity
+	liable      = 2.0 // of a bad outcome, that falls back on the recommender
+	liableUntil = 4.0 // own evidence
+	carriedAge  = 0.3 // trust from which a carried statement may attest age
+	blameEach   = 4.0
+	blameLeast  = 0.5 // weight of blame by somebody trusted less
+	blameMost   = 24.0
+)
+
+// Learn takes what is said of a peer: what it carries and what those who were asked
+// answered, opened; told must hold answers of those who were asked only. It replaces what
+// was learnt before, unless there is nothing: silence may be our own link's fault, and
+// neither forgives nor takes a loan away.
+func (e *Engine) Learn(now time.Time, s Sender, carried, told []Statement) {
+	at := e.clock.now(now)
+	p := e.meet(at, &s)
+	p.decay(at)
+	carried = about(p.Name, Carried, carried[:min(len(carried), maxCarried)])
+	told = about(p.Name, Told, told)
+	if len(carried)+len(told) == 0 {
+		return
+	}
+	e.learnAge(at, p, carried, told)
+	if len(told) > 0 {
+		e.learnBlame(at, p, told)
+	}
+	e.borrow(at, p, append(told, carried...))
+	p.Doubt = false
+	if s := e.judge(at, p); s.Phi > 0 {
+		e.count(at, p)
+	}
+}
+
+// about returns those statements of a kind about a peer that are the first of their
+// authors.
+func about(name protocol.Node, kind Kind, all []Statement) (out []Statement) {
+	for _, s := range all {
+		same := func(o Statement) bool { return o.By == s.By }
+		if s.About == name && s.Kind == kind && !slices.ContainsFunc(out, same) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// learnAge believes the second-oldest sighting, at most one of them carried: one liar
+// cannot age an identity.
+func (e *Engine) learnAge(now Time, p *Peer, carried, told []Statement) {
+	oldest, second := 0.0, 0.0
+	add := func(d float64) {
+		if d > oldest {
+			oldest, second = d, oldest
+		} else {
+			second = max(second, d)
+		}
+	}
+	for _, s := range told {
+		if t, _ := e.trust(now, s.By); t > 0 {
+			add(least(s.Days))
+		}
+	}
+	best := 0.0
+	for _, s := range carried {
+		asked := slices.ContainsFunc(told, func(o Statement) bool { return o.By == s.By })
+		if t, _ := e.trust(now, s.By); t > carriedAge && !asked {
+			best = max(best, least(s.Days))
+		}
+	}
+	add(best)
+	p.Aged = min(p.Aged, now-Time(second*24*float64(time.Hour)))
+}
+
+// learnBlame adds up what trusted peers hold against a peer, without the loudest.
+func (e *Engine) learnBlame(now Time, p *Peer, told []Statement) {
+	var slow, fast, maxSlow, maxFast float64
+	for _, s := range told {
+		t, _ := e.trust(now, s.By)
+		if t == 0 {
+			continue
+		}
+		w := max(t, blameLeast)
+		a, b := w*min(blameEach, least(s.Bad)), w*min(blameEach, least(s.Lately))
+		slow, fast = slow+a, fast+b
+		maxSlow, maxFast = max(maxSlow, a), max(maxFast, b)
+	}
+	p.Blame, p.FastBlame = min(blameMost, slow-maxSlow), min(blameMost, fast-maxFast)
+}
+
+// borrow gives back a peer's loans and takes new ones from those who praise it, the most
+// trusted first.
+func (e *Engine) borrow(now Time, p *Peer, praise []Statement) {
+	before := p.Loans
+	e.giveBack(now, p)
+	p.Loans, p.Loan, p.Repaid = nil, 0, false
+	type lender struct {
+		Statement
+		trust float64
+		peer  *Peer
+	}
+	var all []lender
+	for _, s := range praise {
+		if t, r := e.trust(now, s.By); t > 0 && s.Good > 0 && s.By != p.Name {
+			all = append(all, lender{s, t, r})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b lender) int {
+		return cmp.Or(cmp.Compare(b.trust, a.trust), cmp.Compare(a.By, b.By))
+	})
+	fresh := p.P < knownOwn && now.since(p.Aged) < min(agedDays, now.since(e.born)/7)
+	owners := map[groupKey]int{}
+	for _, l := range all {
+		asked := func(o Loan) bool { return o.By == l.By }
+		if slices.ContainsFunc(p.Loans, asked) || !fewOf(owners, &l.peer.Sender) {
+			continue
+		}
+		l.peer.Credit.decay(now)
+		lend := min(l.trust*min(least(l.Good), loanPraise), loanEach, loanCredit*e.own(now, l.peer)-l.peer.Lent, loanPeer-p.Loan)
+		if lend <= 0 || fresh && !slices.ContainsFunc(before, asked) && !l.peer.introduces(now) {
+			continue
+		}
+		l.peer.Lent += lend
+		p.Loan += lend
+		p.Loans = append(p.Loans, Loan{l.By, lend})
+	}
+}
+
+// introduces takes a token for a fresh identity from a recommender whose earlier ones
+// turned out well.
+func (p *Peer) introduces(now Time) bool {
+	if 3*p.NewBad > p.NewGood+1 || p.Introductions.refill(now, introRate, introBurst) < 1 {
+		return false
+	}
+	p.Introductions.add(-1)
+	return true
+}
+
+func (e *Engine) giveBack(now Time, p *Peer) {
+	if p.Repaid {
+		return
+	}
+	p.Repaid = true
+	for _, l := range p.Loans {
+		if r, ok := e.peers.peek(l.By); ok {
+			r.Credit.decay(now)
+			r.Lent = max(0, r.Lent-l.Amount)
+		}
+	}
+}
+
+// settle lets those who vouched for a peer share its early outcomes, in proportion to
+// what they lent: good ones make them trusted, bad ones also cost them their own standing.
+func (e *Engine) settle(now Time, p *Peer, good, bad float64) {
+	if len(p.Loans) == 0 || p.Loan == 0 {
+		return
+	}
+	if p.P < liableUntil && max(good, bad) >= 0.5 {
+		for _, l := range p.Loans {
+			if r, ok := e.peers.peek(l.By); ok {
+				r.decay(now)
+				r.answers(now, l.Amount/p.Loan, good, bad, now.since(p.Aged) < freshDays)
+			}
+		}
+		if bad > 0 {
+			e.topAt = 0
+		}
+	}
+	if good >= 0.5 && p.P+good >= knownOwn && p.P+good > 2*p.N { // own evidence replaces the loan
+		e.giveBack(now, p)
+	}
+}
+
+// answers for a share of an outcome.
+func (p *Peer) answers(now Time, share, good, bad float64, fresh bool) {
+	p.Credit.decay(now)
+	p.Right += good * share
+	p.Wrong += bad * share
+	if p.Right+p.Wrong > maxRecords {
+		p.Right *= 0.9
+		p.Wrong *= 0.9
+	}
+	if fresh {
+		p.NewGood += good * share
+		p.NewBad += bad * share
+	}
+	p.P = max(0, p.P-liable*bad*share)
+	p.Long = max(0, p.Long-liable*bad*share)
+}

@@ -1,0 +1,298 @@
+package reputation
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"parley/protocol"
+
+	"pgregory.net/rapid"
+)
+
+func TestTrust(t *testing.T) {
+	near(t, "nobody", trustOf(0.49, 0, 0, 0), 0)
+	near(t, "half", trustOf(4, 0, 0, 0), 0.5)
+	near(t, "with complaints", trustOf(4, 4, 0, 0), 0.25)
+	near(t, "wrong twice", trustOf(4, 0, 0, 2), 0.5/16) // q = 2/8
+	near(t, "twelve of twelve right", trustOf(12, 0, 12, 0), 0.75)
+}
+
+// say makes statements of peers about another, as of 40 days.
+func say(kind Kind, of Sender, by ...Sender) (all []Statement) {
+	for _, r := range by {
+		all = append(all, Statement{By: r.Name, About: of.Name, Kind: kind, Good: 5, Days: 6})
+	}
+	return all
+}
+
+// friends are peers that are trusted ½ or more.
+func (w *world) friends(n int) (all []Sender) {
+	for i := range n {
+		all = append(all, domain(500+i))
+		w.see(all[i], Reply, 6)
+	}
+	return all
+}
+
+// TestVouched: a stranger with the word of two peers that it carries is known at once if
+// a third has seen it too, and each lends what the formula says.
+func TestVouched(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	f := w.friends(3)
+	x := domain(1)
+	w.Learn(w.now, x, say(Carried, x, f[0], f[1]), say(Told, x, f[2]))
+	p := w.find(x.Name)
+	near(t, "lent", p.Loan, 3) // min(0.6·2, 1) from each
+	near(t, "age", math.Round(w.clock.at.since(p.Aged)), 32)
+	w.want(x, Admit, ReasonKnown)
+	near(t, "out", w.find(f[0].Name).Lent, 1)
+	w.Learn(w.now, x, say(Carried, x, f[0], f[1]), say(Told, x, f[2])) // again: not twice
+	near(t, "out", w.find(f[0].Name).Lent, 1)
+	near(t, "lent", p.Loan, 3)
+	w.see(x, Reply, 1) // own evidence replaces the loan
+	near(t, "out", w.find(f[0].Name).Lent, 0)
+	near(t, "right", w.find(f[0].Name).Right, 1.0/3)
+}
+
+// TestOneLiar cannot age an identity, nor introduce more than one fresh one in two days,
+// nor can strangers vouch.
+func TestOneLiar(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	liar := w.friends(1)[0]
+	known := 0.0
+	for i := range 50 {
+		x := domain(i)
+		w.Learn(w.now, x, append(say(Carried, x, liar), say(Carried, x, domain(900), domain(901))...), say(Told, x, liar))
+		p := w.find(x.Name)
+		known += p.Loan
+		if w.clock.at.since(p.Aged) > 0.01 {
+			t.Fatal("aged by one")
+		}
+	}
+	near(t, "lent to 50 fresh identities", known, 1)
+}
+
+// TestLiability: who vouches for a spammer loses its own standing, and its word.
+func TestLiability(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	f := w.friends(2)
+	x := domain(1)
+	w.Learn(w.now, x, nil, say(Told, x, f...))
+	before, _ := w.trust(w.clock.at, f[0].Name)
+	w.see(x, Report, 1)
+	r := w.find(f[0].Name)
+	near(t, "wrong", r.Wrong, 1.5)
+	near(t, "P", r.P, 3) // 6 − 2·3/2
+	after, _ := w.trust(w.clock.at, f[0].Name)
+	near(t, "trust", after, trustOf(3, 0, 0, 1.5))
+	if after > before/4 {
+		t.Errorf("trust %v, was %v", after, before)
+	}
+	if !w.find(x.Name).Closed {
+		t.Error("a loan outweighs a report")
+	}
+}
+
+// TestBlame: one voice of others counts nothing, several close a stranger, but not an
+// established peer.
+func TestBlame(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	f := w.friends(4)
+	blame := func(x Sender, by ...Sender) {
+		all := say(Told, x, by...)
+		for i := range all {
+			all[i].Good, all[i].Bad, all[i].Lately = 0, 5, 5
+		}
+		w.Learn(w.now, x, nil, all)
+	}
+	x, good := domain(1), domain(2)
+	blame(x, f[0])
+	near(t, "blame of one", w.find(x.Name).Blame, 0)
+	blame(x, f[:3]...)
+	near(t, "blame of three", w.find(x.Name).Blame, 2*0.6*4)
+	w.Learn(w.now, x, nil, nil) // cut off from everybody
+	near(t, "blame, after silence", w.find(x.Name).Blame, 2*0.6*4)
+	w.want(x, Wait, ReasonClosed)
+	near(t, "its neighbours", w.prior(w.clock.at, &x), 0.5) // hearsay does not taint them
+	w.see(good, Reply, 6)
+	blame(good, f...)
+	w.want(good, Admit, ReasonKnown)
+}
+
+func TestPlan(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	rng := rand.New(rand.NewPCG(1, 2))
+	x := domain(1)
+	if got := w.Plan(w.now, x, nil, rng); len(got) != 0 {
+		t.Errorf("asks %v, knowing nobody", got)
+	}
+	w.Forget(w.now, x.Name)
+	f := w.friends(20)
+	w.topAt = 0
+	ask := w.Plan(w.now, x, nil, rng)
+	if slices.Sort(ask); len(ask) != witnesses+askTop+askRandom || len(slices.Compact(slices.Clone(ask))) != len(ask) {
+		t.Errorf("asks %v", ask)
+	}
+	if again := w.Plan(w.now, x, nil, rng); again != nil {
+		t.Errorf("asks again at once: %v", again)
+	}
+	w.pass(6 * time.Hour)
+	if again := w.Plan(w.now, x, nil, rng); len(again) != 6 {
+		t.Errorf("asks %v after 6 hours", again)
+	}
+	poor := domain(2)
+	for part := range w.pools {
+		w.pools[part].Bucket = Bucket{At: w.clock.at}
+	}
+	if got := w.Plan(w.now, poor, nil, rng); got != nil {
+		t.Errorf("asks %v though the pool is empty", got)
+	}
+	if got := w.Plan(w.now, poor, say(Carried, poor, f[0]), rng); len(got) != 6 {
+		t.Errorf("asks %v about a peer that is vouched for", got)
+	}
+	rounds := 0
+	for i := range 500 {
+		y := domain(3000 + i)
+		if w.Plan(w.now, y, say(Carried, y, f[0]), rng) != nil {
+			rounds++
+		}
+	}
+	if rounds == 0 || rounds > askBurst {
+		t.Errorf("%d rounds at once", rounds)
+	}
+}
+
+// TestOwners: of one parent domain at most three are asked or lend.
+func TestOwners(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	for i := range 30 {
+		s := domain(500 + i)
+		s.Domain = "host.example"
+		w.see(s, Reply, 9)
+	}
+	if n := len(w.recommenders(w.clock.at)); n != perOwner {
+		t.Errorf("%d recommenders of one owner", n)
+	}
+}
+
+func TestWitnesses(t *testing.T) {
+	of := []protocol.Node{"a.example", "b.example", "c.example", "d.example", "e.example", "f.example"}
+	shuffled := slices.Clone(of)
+	slices.Reverse(shuffled)
+	got := witnessesFor("x.example", 2900, of)
+	if len(got) != 3 || !slices.Equal(got, witnessesFor("x.example", 2900, shuffled)) {
+		t.Errorf("witnesses %v", got)
+	}
+	hits := map[protocol.Node]int{}
+	for i := range 600 {
+		for _, n := range witnessesFor(protocol.Node(fmt.Sprint(i)), 1, of) {
+			hits[n]++
+		}
+	}
+	for _, n := range of {
+		if hits[n] < 240 || hits[n] > 360 {
+			t.Errorf("%s is a witness %d times of 600, want about 300", n, hits[n])
+		}
+	}
+}
+
+func TestAnchorsFade(t *testing.T) {
+	w := &world{TB: t, Engine: New(Config{}, epoch), now: epoch}
+	a := domain(1)
+	w.Anchor(w.now, a, true)
+	for _, want := range []float64{0.5, 2.0 / 6, 0} {
+		got, _ := w.trust(w.clock.now(w.now), a.Name)
+		near(t, "trust in an anchor", got, want)
+		w.pass(7 * dayLong)
+	}
+}
+
+// TestOpinion: what is told is coarse, hides few users and operators' words, and never
+// praises the closed.
+func TestOpinion(t *testing.T) {
+	w := newWorld(t, Config{})
+	x := domain(1)
+	opinion := func(k Kind) Statement {
+		s, _ := w.Opinion(w.now, "self.example", x.Name, k)
+		return s
+	}
+	w.see(x, Reply, 1)
+	if s := opinion(Told); s.Good != 0 {
+		t.Errorf("one user shows: %+v", s)
+	}
+	if s := opinion(Carried); s.Good != 1 || s.Expires-s.Issued != 86400 {
+		t.Errorf("carried: %+v", s)
+	}
+	w.see(x, Reply, 5)
+	w.pass(2 * dayLong)
+	if s := opinion(Told); s.Good != 3 || s.Days != 2 || s.Bad != 0 {
+		t.Errorf("told: %+v", s)
+	}
+	y := x
+	x = domain(2)
+	w.see(x, Report, 1)
+	if s, ok := w.Opinion(w.now, "self.example", x.Name, Told); ok {
+		t.Errorf("one reporter shows: %+v", s)
+	}
+	w.see(x, Report, 1)
+	if s := opinion(Told); s.Bad != 3 || s.Good != 0 || s.Days != 0 {
+		t.Errorf("blame: %+v", s)
+	}
+	w.Set(w.now, y, Deny)
+	if s, _ := w.Opinion(w.now, "self.example", y.Name, Told); s.Good != 3 || s.Bad != 0 {
+		t.Errorf("an operator's word shows: %+v", s)
+	}
+	if _, ok := w.Opinion(w.now, x.Name, x.Name, Told); ok {
+		t.Error("it speaks of itself")
+	}
+}
+
+func TestMayAnswer(t *testing.T) {
+	w := newWorld(t, Config{})
+	n := 0
+	for w.MayAnswer(w.now, domain(1).Name) {
+		t.Fatal("a stranger may ask")
+	}
+	for w.see(domain(1), Reply, 1); w.MayAnswer(w.now, domain(1).Name) && n < 999; n++ {
+	}
+	if n != answerBurst {
+		t.Errorf("%d questions at once", n)
+	}
+}
+
+// TestLearnAnything: whatever is said, loans stay within what a peer and a recommender
+// may have, and are the same after a restart.
+func TestLearnAnything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(nil, Config{Users: 100})
+		f := w.friends(6)
+		for range rapid.IntRange(1, 25).Draw(t, "steps") {
+			x := domain(rapid.IntRange(0, 5).Draw(t, "peer"))
+			var said [2][]Statement
+			for _, r := range f[:rapid.IntRange(0, 6).Draw(t, "speakers")] {
+				k := rapid.IntRange(0, 1).Draw(t, "kind")
+				said[k] = append(said[k], Statement{By: r.Name, About: x.Name, Kind: Kind(k + 1), Good: uint8(rapid.IntRange(0, 5).Draw(t, "good")),
+					Bad: uint8(rapid.IntRange(0, 5).Draw(t, "bad")), Days: uint8(rapid.IntRange(0, 12).Draw(t, "days"))})
+			}
+			w.Learn(w.now, x, said[0], said[1])
+			w.see(x, Event(rapid.IntRange(0, len(events)-1).Draw(t, "event")), rapid.IntRange(0, 2).Draw(t, "times"))
+			w.pass(time.Duration(rapid.IntRange(0, 60).Draw(t, "hours")) * time.Hour)
+			for _, p := range w.peers.oldest {
+				if p.Loan > loanPeer+1e-9 || p.Lent > loanCredit*longCap+6*loanCredit || p.P < 0 || p.Long < 0 || p.Blame > blameMost {
+					t.Fatalf("%+v", p)
+				}
+			}
+		}
+		s := w.Export(w.now)
+		again := New(w.cfg, w.now)
+		again.Import(w.now, s)
+		if !reflect.DeepEqual(again.Export(w.now), s) {
+			t.Fatal("a restart changed something")
+		}
+	})
+}
