@@ -550,3 +550,42 @@ func BenchmarkVerdictStranger(b *testing.B) {
 		w.FirstContact(w.now, domain(i%65536), "usrX")
 	}
 }
+
+// TestYoungReceiver: a newborn knows nobody yet, so its pool is ten times larger and
+// everybody's rate higher by 3; both end after two weeks.
+func TestYoungReceiver(t *testing.T) {
+	w := &world{TB: t, Engine: New(Config{Users: 500}, epoch), now: epoch}
+	s := domain(1)
+	for _, c := range []struct{ pool, rate float64 }{{40, 5}, {4 * 5.5, 3.5}, {4, 2}} { // 0.4·S, S = 10; r₀ = 2
+		near(t, "pool of fresh domains", w.poolRate(w.clock.at, poolFresh), c.pool)
+		st := w.standing(w.clock.at, w.meet(w.clock.at, &s))
+		near(t, "rate", st.Rate, c.rate)
+		w.pass(7 * dayLong)
+	}
+}
+
+// TestPoolAdapts: what the pool let in and turned out bad makes it smaller, for a while.
+func TestPoolAdapts(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	for i := range 3 {
+		w.want(domain(i), Admit, ReasonStranger)
+		w.see(domain(i), Report, 1)
+	}
+	near(t, "after three reports", w.poolRate(w.clock.at, poolFresh), 4*1.25/4)
+	w.pass(7 * dayLong)
+	near(t, "a week later", w.poolRate(w.clock.at, poolFresh), 4*1.25/2.5)
+}
+
+// TestFreeEvidence: what an identity can cause without any local user does not enter the
+// table of peers, so that it pushes nobody out.
+func TestFreeEvidence(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	w.Observe(w.now, domain(1), Violation, Reporter{})
+	if _, ok := w.peers.peek(domain(1).Name); ok || w.find(domain(1).Name).N != 1 {
+		t.Error("a violation of a stranger is kept among the peers, or not at all")
+	}
+	w.see(domain(1), Ignored, 1)
+	if _, ok := w.peers.peek(domain(1).Name); !ok {
+		t.Error("a user's word is not kept")
+	}
+}

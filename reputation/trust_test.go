@@ -296,3 +296,60 @@ func TestLearnAnything(t *testing.T) {
 		}
 	})
 }
+
+// TestCredit: what a recommender has out is bounded, whatever it praises, and comes back.
+func TestCredit(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	r := domain(500)
+	w.see(r, Reply, 1) // P* = 1, T = 0.2: it lends 0.4 each, 4 at most
+	out := 0.0
+	for i := range 20 {
+		x := domain(i)
+		w.find(r.Name).Introductions = Bucket{} // no newcomers' limit here
+		w.Learn(w.now, x, say(Carried, x, r), nil)
+		out += w.find(x.Name).Loan
+	}
+	near(t, "lent to 20 peers", out, 4)
+	w.pass(2 * dayLong)
+	w.find(r.Name).Credit.decay(w.clock.at)
+	near(t, "out after a half-life", w.find(r.Name).Lent, 2)
+}
+
+// TestBadIntroductions: who introduced a fresh identity that turned out bad introduces
+// no other, though it still has tokens.
+func TestBadIntroductions(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	r := w.friends(1)[0]
+	w.see(r, Reply, 20)
+	x, y := domain(1), domain(2)
+	w.Learn(w.now, x, say(Carried, x, r), nil)
+	w.see(x, Block, 1)
+	w.pass(4 * dayLong)
+	w.Learn(w.now, y, say(Carried, y, r), nil)
+	near(t, "lent to the next", w.find(y.Name).Loan, 0)
+	w.pass(30 * dayLong) // 3·2^(-34/14) < 1
+	z := domain(3)
+	w.Learn(w.now, z, say(Carried, z, r), nil)
+	if w.find(z.Name).Loan == 0 {
+		t.Error("never forgiven")
+	}
+}
+
+// TestWhoIsHeard: the closed and the denied neither vouch nor complain.
+func TestWhoIsHeard(t *testing.T) {
+	w := newWorld(t, Config{Users: 500})
+	for i, silence := range []func(Sender){
+		func(s Sender) { w.Set(w.now, s, Deny) },
+		func(s Sender) { w.see(s, Report, 20) },
+	} {
+		s := domain(i)
+		w.see(s, Reply, 12)
+		if got, _ := w.trust(w.clock.at, s.Name); got == 0 || !w.Complain(w.now, s.Name, "usra") {
+			t.Fatalf("%d: not heard before, trust %v", i, got)
+		}
+		silence(s)
+		if got, _ := w.trust(w.clock.at, s.Name); got != 0 || w.Complain(w.now, s.Name, "usrb") {
+			t.Errorf("%d: still heard, trust %v", i, got)
+		}
+	}
+}
