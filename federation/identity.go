@@ -4,6 +4,7 @@ package federation
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -126,6 +127,11 @@ func parseKey(content []byte) (ed25519.PrivateKey, error) {
 func (k *Key) Public() ed25519.PublicKey {
 	return k.private.Public().(ed25519.PublicKey)
 }
+
+// Signer signs with the key: whole messages, not hashes (Ed25519, RFC 8032). Whoever uses
+// it puts a text of its own in front of what it signs, so that nothing can be taken for
+// something else; TLS and X.509 do.
+func (k *Key) Signer() crypto.Signer { return k.private }
 
 // Pin names the key to people: see [Pin].
 func (k *Key) Pin() string { return Pin(k.Public()) }

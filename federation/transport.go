@@ -24,7 +24,8 @@ type Endpoint struct {
 // that the peer holds the key it shows: whose key that is, is not its business.
 type Transport interface {
 	// Dial connects to one of the endpoint's addresses; the first that answers wins.
-	// The error says what was tried. A key that is not among Endpoint.Keys ends it.
+	// The error says what was tried. An address that shows a key which is not among
+	// Endpoint.Keys has failed: the error of Dial then wraps ErrWrongKey.
 	Dial(ctx context.Context, to Endpoint) (Conn, error)
 	// Accept waits for a connection that a peer has dialled.
 	Accept(ctx context.Context) (Conn, error)
@@ -46,11 +47,17 @@ type Conn interface {
 	Context() context.Context
 }
 
+// ErrWrongKey is wrapped by the error of a Dial that has met a key which is not among
+// Endpoint.Keys.
+var ErrWrongKey = errors.New("federation: the node shows another key")
+
 // ErrTooLarge is returned for a datagram that does not fit into a packet.
 var ErrTooLarge = errors.New("federation: the datagram is too large")
 
 // Streams are ordered and reliable, one way or both ways. Opening waits while the
-// peer allows no more.
+// peer allows no more. The peer sees a stream when something has been written to it or
+// it has been closed. What is wrong with a stream is a *ClosedError, or
+// os.ErrDeadlineExceeded after its deadline, or what ctx ended for.
 type Streams interface {
 	OpenSend(ctx context.Context) (SendStream, error)
 	AcceptReceive(ctx context.Context) (ReceiveStream, error)
@@ -60,7 +67,8 @@ type Streams interface {
 
 // Datagrams are small, unordered, and may get lost.
 type Datagrams interface {
-	// SendDatagram returns ErrTooLarge if the path does not carry so much.
+	// SendDatagram returns ErrTooLarge if the path does not carry so much. It may wait
+	// while others wait to be sent; the end of the connection ends that.
 	SendDatagram([]byte) error
 	ReceiveDatagram(ctx context.Context) ([]byte, error)
 }
@@ -111,12 +119,15 @@ const (
 	CloseInternal                    // our fault
 )
 
-// ClosedError is the cause of a connection's end.
+// ClosedError is the cause of the end of a connection, or of a stream that was ended
+// out of order; of the latter, too, if the connection takes it along.
 type ClosedError struct {
 	Code   CloseCode
-	Reason string
-	Remote bool // the peer ended it
-	Err    error
+	Reason string // short and printable
+	Remote bool   // the peer ended it
+	// Err, if any, is what the transport has found. Then nobody has said Code: it is
+	// the nearest, CloseIdle for a peer that is not heard of any more.
+	Err error
 }
 
 // Error implements error.
@@ -125,7 +136,7 @@ func (e *ClosedError) Error() string {
 	if e.Remote {
 		by = "by the peer"
 	}
-	s := "federation: connection closed " + by
+	s := "federation: closed " + by
 	if e.Reason != "" {
 		s += ": " + e.Reason
 	}
