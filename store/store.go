@@ -75,6 +75,8 @@ type Tx interface {
 	FileUses
 	Outbox
 	Inbox
+	Peers
+	Followers
 }
 
 // State of an account.

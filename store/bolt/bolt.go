@@ -88,12 +88,17 @@ func prepare(b *bbolt.DB, o Options) (m store.Meta, err error) {
 				return fmt.Errorf("%w: a new store needs the name of its node", store.ErrNotFound)
 			}
 			m = store.Meta{Node: o.Node, Incarnation: newIncarnation(), Schema: Schema, Created: time.Now().UTC()}
-			for _, name := range buckets {
+			for _, name := range append(buckets, added...) {
 				if _, err := t.CreateBucket(name); err != nil {
 					return err
 				}
 			}
 			return putRecord(t.Bucket(bktMeta), keyMeta, &m)
+		}
+		for _, name := range added {
+			if _, err := t.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
 		}
 		if err := getRecord(t.Bucket(bktMeta), keyMeta, &m); err != nil {
 			return fmt.Errorf("store: description of the store: %w", err)

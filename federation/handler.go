@@ -1,0 +1,137 @@
+package federation
+
+import (
+	"context"
+	"crypto/ed25519"
+	"io"
+
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/store"
+)
+
+// Peer is who is at the other end of a link: proven to be of that name.
+type Peer struct {
+	Name  protocol.Node
+	Key   ed25519.PublicKey
+	Proof Proof
+}
+
+// Incoming is one entry of a lane. Post is nil for a void, which only takes its place.
+type Incoming struct {
+	N    uint64
+	Post *s2s.Post
+}
+
+// Handler is the node behind the links. Its methods may be called at once for
+// different peers and lanes; those of one lane are called one after the other.
+type Handler interface {
+	// Deliver applies entries of one lane in order. Each is applied, or refused, in a
+	// transaction that also calls [Record] for it: all in one or each in its own. It
+	// returns the verdicts of those that are done, which is a prefix; err says why the
+	// rest is not (a fault of ours: the peer will send it again).
+	Deliver(ctx context.Context, from Peer, lane store.Lane, in []Incoming) ([]s2s.Verdict, error)
+	// Returned tells the authors of posts of ours that these have ended otherwise than
+	// delivered, in one transaction that also calls settle.
+	Returned(ctx context.Context, to protocol.Node, ends []Ending, settle func(store.Tx) error) error
+	// Hear takes what may get lost. It must not wait.
+	Hear(from Peer, c *s2s.Cast)
+	// Answer answers a question; body, if not nil, follows the answer.
+	Answer(ctx context.Context, from Peer, a *s2s.Ask) (answer *s2s.Answer, body io.ReadCloser)
+	// Linked tells that a link has begun or ended. It must not wait.
+	Linked(p Peer, s LinkState)
+}
+
+// LinkState is how a link has changed.
+type LinkState uint8
+
+// The states. After LinkLost it is not known what became of the peer.
+const (
+	LinkUp LinkState = iota
+	LinkClosed
+	LinkLost
+)
+
+// Logs replicates groups: a home sends its log, followers apply it. Part of what a
+// node is, next to Handler.
+type Logs interface {
+	// Behind gives the groups whose log the peer follows and does not have whole.
+	Behind(to protocol.Node) ([]store.Follower, error)
+	// Page is a piece of a group's log after a revision, of at most size bytes of
+	// content; nil if there is no more. It is made for that follower.
+	Page(to protocol.Node, group protocol.TopicID, after uint64, size int) (*s2s.Log, error)
+	// Follow applies a piece and says how far the group is here.
+	Follow(ctx context.Context, from Peer, l *s2s.Log) (*s2s.LogAck, error)
+	// Followed takes what a follower says of how far it is.
+	Followed(from Peer, a *s2s.LogAck) error
+}
+
+// End is how a post of ours has ended, if not delivered.
+type End uint8
+
+// The ends. Delayed is none yet: the peer is not reached, and the post waits.
+const (
+	Refused     End = iota // by the peer, for good
+	Expired                // never sent: the peer was not reached in time
+	Unconfirmed            // perhaps delivered: the peer is away since
+	Confirmed              // delivered, after it was said to be unconfirmed
+	Delayed
+)
+
+// Ending is the end of one post.
+type Ending struct {
+	Post    *s2s.Post
+	How     End
+	Verdict s2s.Verdict // of Refused
+}
+
+// Record notes, in the transaction of its effect, that an entry of a peer's lane has
+// been dealt with.
+func Record(tx store.Inbox, from protocol.Node, lane store.Lane, v s2s.Verdict) error {
+	r := store.Verdict{N: v.N}
+	if v.Outcome != s2s.Applied {
+		var err error
+		if r.Body, err = s2s.Marshal(&v); err != nil {
+			return err
+		}
+	}
+	return tx.Advance(from, lane, r)
+}
+
+// Network is what a node can do with other nodes; [Mesh] is one.
+type Network interface {
+	// Post queues p for a node in the transaction of what it tells of. A newer post
+	// with the same key replaces one that is not sent yet; "" is no key. Errors:
+	// protocol.Full if too much waits for that node, protocol.Denied if the operator
+	// does not want it.
+	Post(tx store.Tx, to protocol.Node, key string, p *s2s.Post) error
+	// Wake says that posts or logs for the nodes have been committed.
+	Wake(to ...protocol.Node)
+	// Cast sends what may get lost, if there is a link. It does not wait.
+	Cast(to protocol.Node, c *s2s.Cast)
+	// Ask puts a question; body, if not nil, is to be closed. Errors: protocol.Busy if
+	// the peer cannot be reached, protocol.Timeout, or what the peer has answered as a
+	// *protocol.Error.
+	Ask(ctx context.Context, to protocol.Node, a *s2s.Ask) (answer *s2s.Answer, body io.ReadCloser, err error)
+	// Linked reports whether there is a link; Away whether the node was tried
+	// and not reached lately.
+	Linked(n protocol.Node) bool
+	Away(n protocol.Node) bool
+	// Sign signs with the node's key; Verify checks a signature of a node at a time,
+	// by the keys that are known of it. Both are of [s2s.Signed] texts.
+	Sign(text []byte) []byte
+	Verify(ctx context.Context, by protocol.Node, at int64, text, sig []byte) error
+}
+
+// Proof is how it was shown that a key is of a name; higher is stronger.
+type Proof uint8
+
+// The proofs (spec/naming.md#proof).
+const (
+	NoProof Proof = iota
+	ByContinuity
+	ByWellKnown
+	ByDNS
+	ByPin
+	ByKeyName
+)

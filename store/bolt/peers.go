@@ -1,0 +1,77 @@
+package bolt
+
+import (
+	"iter"
+
+	"parley/protocol"
+	"parley/store"
+)
+
+var (
+	bktPeers      = []byte("peers")      // peer → record
+	bktFollowers  = []byte("followers")  // topic, peer → record
+	bktFollowedBy = []byte("followedby") // peer, topic → nothing
+
+	// added are the buckets that a file of an earlier release may lack.
+	added = [][]byte{bktPeers, bktFollowers, bktFollowedBy}
+)
+
+// Peer implements store.Peers.
+func (x *tx) Peer(n protocol.Node) (*store.Peer, error) {
+	return get[store.Peer](x.bucket(bktPeers), key(string(n)))
+}
+
+// PutPeer implements store.Peers.
+func (x *tx) PutPeer(p *store.Peer) error {
+	return putRecord(x.bucket(bktPeers), key(string(p.Name)), p)
+}
+
+// DeletePeer implements store.Peers.
+func (x *tx) DeletePeer(n protocol.Node) error { return x.bucket(bktPeers).Delete(key(string(n))) }
+
+// AllPeers implements store.Peers.
+func (x *tx) AllPeers() iter.Seq2[*store.Peer, error] {
+	return records[store.Peer](x.bucket(bktPeers), nil)
+}
+
+// Follower implements store.Followers.
+func (x *tx) Follower(t protocol.TopicID, n protocol.Node) (*store.Follower, error) {
+	return get[store.Follower](x.bucket(bktFollowers), key(string(t), string(n)))
+}
+
+// PutFollower implements store.Followers.
+func (x *tx) PutFollower(f *store.Follower) error {
+	if err := x.bucket(bktFollowedBy).Put(key(string(f.Node), string(f.Topic)), nothing); err != nil {
+		return err
+	}
+	return putRecord(x.bucket(bktFollowers), key(string(f.Topic), string(f.Node)), f)
+}
+
+// DeleteFollower implements store.Followers.
+func (x *tx) DeleteFollower(t protocol.TopicID, n protocol.Node) error {
+	if err := x.bucket(bktFollowedBy).Delete(key(string(n), string(t))); err != nil {
+		return err
+	}
+	return x.bucket(bktFollowers).Delete(key(string(t), string(n)))
+}
+
+// FollowersOf implements store.Followers.
+func (x *tx) FollowersOf(t protocol.TopicID) iter.Seq2[*store.Follower, error] {
+	return records[store.Follower](x.bucket(bktFollowers), prefixOf(string(t)))
+}
+
+// FollowedBy implements store.Followers.
+func (x *tx) FollowedBy(n protocol.Node) iter.Seq2[*store.Follower, error] {
+	return func(yield func(*store.Follower, error) bool) {
+		for t, err := range suffixes(x.bucket(bktFollowedBy), prefixOf(string(n))) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			f, err := x.Follower(protocol.TopicID(t), n)
+			if !yield(f, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"iter"
+	"time"
+
+	"parley/protocol"
+)
+
+// Peer is what is known of another node. The zero value of a field means unknown.
+type Peer struct {
+	Name  protocol.Node
+	First time.Time // of the first contact
+	Seen  time.Time // of the last
+	// Proof is how the name was proven, of the kinds of package federation; it is
+	// never weaker than once seen. Keys are those that are proven, the present one first.
+	Proof  uint8
+	Keys   []PeerKey
+	Pin    []byte   // key that the operator has bound the name to
+	Addrs  []string // host:port that the operator has given
+	Access PeerAccess
+	// Incarnation of its store as last seen; Boot of its last link.
+	Incarnation uint64
+	Boot        uint64
+	// Failures in a row of reaching it, and when to try again.
+	Failures int
+	Next     time.Time
+	// Cached is what was found out about how to reach it, opaque to the store.
+	Cached []byte
+}
+
+// PeerKey is a key of a peer and since when it is known; Revoked: not any more good.
+type PeerKey struct {
+	Key     []byte
+	Since   time.Time
+	Until   time.Time // zero: still in use
+	Revoked bool
+}
+
+// PeerAccess is what the operator says of a peer.
+type PeerAccess uint8
+
+// What an operator may say.
+const (
+	AccessDefault PeerAccess = iota
+	AccessAllow
+	AccessDeny
+)
+
+// Peers keeps what is known of other nodes.
+type Peers interface {
+	Peer(protocol.Node) (*Peer, error)
+	PutPeer(*Peer) error
+	DeletePeer(protocol.Node) error
+	AllPeers() iter.Seq2[*Peer, error]
+}
+
+// Follower is a node that follows the log of a group whose home is here, and up to
+// which event it has it.
+type Follower struct {
+	Topic protocol.TopicID
+	Node  protocol.Node
+	Rev   uint64
+}
+
+// Followers keeps who follows groups, found from both ends. DeleteTopic does not
+// drop them: the end of the group is still to be told.
+type Followers interface {
+	Follower(protocol.TopicID, protocol.Node) (*Follower, error)
+	PutFollower(*Follower) error
+	DeleteFollower(protocol.TopicID, protocol.Node) error
+	FollowersOf(protocol.TopicID) iter.Seq2[*Follower, error]
+	FollowedBy(protocol.Node) iter.Seq2[*Follower, error]
+}

@@ -1,0 +1,73 @@
+package storetest
+
+import (
+	"errors"
+
+	"parley/protocol"
+	"parley/store"
+)
+
+var peerCases = map[string]func(*box){
+	"peers":     peers,
+	"followers": followers,
+}
+
+func peers(b *box) {
+	b.view(func(tx store.Tx) error {
+		p, err := tx.Peer(peer)
+		missing(b, "unknown peer", p, err)
+		listed(b, "no peers", tx.AllPeers())
+		return nil
+	})
+	p := &store.Peer{Name: peer, First: day, Seen: day, Proof: 3, Keys: []store.PeerKey{{Key: []byte("k1"), Since: day}, {Key: []byte("k0"), Until: day, Revoked: true}},
+		Pin: []byte("pin"), Addrs: []string{"192.0.2.1:7788"}, Access: store.AccessDeny, Incarnation: 1 << 63, Boot: 7, Failures: 2, Next: day, Cached: []byte("c")}
+	q := &store.Peer{Name: longer}
+	b.update(func(tx store.Tx) error { return errors.Join(tx.PutPeer(p), tx.PutPeer(q)) })
+	b.view(func(tx store.Tx) error {
+		got, err := tx.Peer(peer)
+		equal(b, "peer", got, err, p)
+		got.Keys[0].Key[0] = 'x' // the caller's own
+		again, err := tx.Peer(peer)
+		equal(b, "peer again", again, err, p)
+		all, err := collect(tx.AllPeers())
+		equal(b, "number of peers", len(all), err, 2)
+		return nil
+	})
+	b.update(func(tx store.Tx) error { return errors.Join(tx.DeletePeer(peer), tx.DeletePeer(home)) })
+	b.view(func(tx store.Tx) error {
+		got, err := tx.Peer(peer)
+		missing(b, "deleted peer", got, err)
+		listed(b, "the other", tx.AllPeers(), q)
+		return nil
+	})
+}
+
+func followers(b *box) {
+	g, h := protocol.NewGroupID(1, home), protocol.NewGroupID(2, home)
+	gp, gl, hp := &store.Follower{Topic: g, Node: peer, Rev: 3}, &store.Follower{Topic: g, Node: longer}, &store.Follower{Topic: h, Node: peer}
+	b.update(func(tx store.Tx) error {
+		return errors.Join(tx.PutFollower(gp), tx.PutFollower(gl), tx.PutFollower(hp))
+	})
+	b.view(func(tx store.Tx) error {
+		got, err := tx.Follower(g, peer)
+		equal(b, "follower", got, err, gp)
+		got, err = tx.Follower(h, longer)
+		missing(b, "none", got, err)
+		all, err := collect(tx.FollowersOf(g))
+		equal(b, "number of followers", len(all), err, 2)
+		listed(b, "followers", tx.FollowersOf(h), hp)
+		all, err = collect(tx.FollowedBy(peer))
+		equal(b, "number of topics", len(all), err, 2)
+		listed(b, "topics", tx.FollowedBy(longer), gl)
+		return nil
+	})
+	gp.Rev = 9
+	b.update(func(tx store.Tx) error {
+		return errors.Join(tx.PutFollower(gp), tx.DeleteFollower(h, peer), tx.DeleteFollower(h, longer))
+	})
+	b.view(func(tx store.Tx) error {
+		listed(b, "topics", tx.FollowedBy(peer), gp)
+		listed(b, "followers", tx.FollowersOf(h))
+		return nil
+	})
+}
