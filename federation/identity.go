@@ -150,8 +150,11 @@ func (k *Key) Secret(label string) []byte {
 	return s
 }
 
+// pinText has one spelling for each key.
+var pinText = base64.RawURLEncoding.Strict()
+
 // Pin is the form of a public key that operators compare and configure:
 // "ed25519:" and the 32 bytes in unpadded base64url.
 func Pin(public ed25519.PublicKey) string {
-	return pinPrefix + base64.RawURLEncoding.EncodeToString(public)
+	return pinPrefix + pinText.EncodeToString(public)
 }

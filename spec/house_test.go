@@ -39,7 +39,7 @@ var doors = map[string][]string{
 	"golang.org/x/net/idna":               {"node/auth"},
 	"golang.org/x/text/secure/precis":     {"node"},
 	"golang.org/x/text/unicode/norm":      {"node"},
-	"golang.org/x/time":                   {"node", "federation/quic"},
+	"golang.org/x/time":                   {"node", "federation", "federation/quic"},
 	"github.com/quic-go/quic-go":          {"federation/quic"},
 	"github.com/spf13/cobra":              {"cmd/parley"},
 	"github.com/pelletier/go-toml/v2":     {"cmd/parley/…"},

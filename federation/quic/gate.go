@@ -10,12 +10,8 @@ import (
 
 	quicgo "github.com/quic-go/quic-go"
 	"golang.org/x/time/rate"
-)
 
-// What one source is: as much as one party is commonly given.
-const (
-	prefixBits4 = 24
-	prefixBits6 = 48
+	"parley/federation"
 )
 
 const (
@@ -105,7 +101,7 @@ func settled(q *quicgo.Conn) {
 
 // of is the ration of a source. The caller holds mu.
 func (g *gate) of(a netip.Addr, now time.Time) *rate.Limiter {
-	p := source(a)
+	p := federation.Source(a)
 	if l := g.prefixes[p]; l != nil {
 		return l
 	}
@@ -129,18 +125,6 @@ func (g *gate) sweep(now time.Time) bool {
 		}
 	}
 	return len(g.prefixes) < maxPrefixes
-}
-
-func source(a netip.Addr) netip.Prefix {
-	bits := prefixBits6
-	if a.Is4() {
-		bits = prefixBits4
-	}
-	p, err := a.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no address at all: all such are one
-	}
-	return p
 }
 
 // addrPort reads an address, of IPv4 as IPv4.
