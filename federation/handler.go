@@ -78,6 +78,11 @@ const (
 	Delayed
 )
 
+// String is the end as clients see it, in the head x-parley-status.
+func (e End) String() string {
+	return [...]string{"bounced", "bounced", "unconfirmed", "delivered", "delayed"}[e]
+}
+
 // Ending is the end of one post.
 type Ending struct {
 	Post    *s2s.Post
@@ -100,6 +105,14 @@ func Record(tx store.Inbox, from protocol.Node, lane store.Lane, v s2s.Verdict) 
 
 // Network is what a node can do with other nodes; [Mesh] is one.
 type Network interface {
+	Mail
+	Talk
+	Links
+	Keyring
+}
+
+// Mail is what does not get lost.
+type Mail interface {
 	// Post queues p for a node in the transaction of what it tells of. A newer post
 	// with the same key replaces one that is not sent yet; "" is no key. Errors:
 	// protocol.Full if too much waits for that node, protocol.Denied if the operator
@@ -107,19 +120,33 @@ type Network interface {
 	Post(tx store.Tx, to protocol.Node, key string, p *s2s.Post) error
 	// Wake says that posts or logs for the nodes have been committed.
 	Wake(to ...protocol.Node)
+}
+
+// Talk is what is only for now.
+type Talk interface {
 	// Cast sends what may get lost, if there is a link. It does not wait.
 	Cast(to protocol.Node, c *s2s.Cast)
 	// Ask puts a question; body, if not nil, is to be closed. Errors: protocol.Busy if
 	// the peer cannot be reached, protocol.Timeout, or what the peer has answered as a
 	// *protocol.Error.
 	Ask(ctx context.Context, to protocol.Node, a *s2s.Ask) (answer *s2s.Answer, body io.ReadCloser, err error)
+}
+
+// Links are the connections to other nodes.
+type Links interface {
+	// Keep says whether somebody here wants to know of users of the node: then a link
+	// to it is made if possible, and stays.
+	Keep(n protocol.Node, keep bool)
 	// Linked reports whether there is a link; Away whether the node was tried
 	// and not reached lately.
 	Linked(n protocol.Node) bool
 	Away(n protocol.Node) bool
-	// Sign signs with the node's key; Verify checks a signature of a node at a time,
-	// by the keys that are known of it. Both are of [s2s.Signed] texts.
+}
+
+// Keyring signs texts with the node's key, and knows the keys of others.
+type Keyring interface {
 	Sign(text []byte) []byte
+	// Verify checks a signature of a node, made at a time (ms since 1970).
 	Verify(ctx context.Context, by protocol.Node, at int64, text, sig []byte) error
 }
 

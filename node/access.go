@@ -88,6 +88,9 @@ func (r *room) changeMode(q *request, m *member, want, given protocol.Mode) erro
 		if err := tx.PutSub(&sub); err != nil {
 			return err
 		}
+		if err := r.tellChange(tx, &m.sub, &sub); err != nil {
+			return err
+		}
 		return r.log(tx, q, eventSub, subEvent{User: sub.User, Want: want, Given: given})
 	})
 	if err != nil {
@@ -95,6 +98,7 @@ func (r *room) changeMode(q *request, m *member, want, given protocol.Mode) erro
 	}
 	old := m.sub
 	m.sub = sub
+	r.confide()
 	r.presAcs(q, m, &protocol.Acs{Want: old.Want.Delta(want), Given: old.Given.Delta(given)})
 	r.modeChanged(q, m, old.Mode())
 	return nil

@@ -140,7 +140,7 @@ func (r *room) turn(state string, by protocol.UserID, lasted time.Duration) erro
 	}
 	q := &request{who: Identity{User: c.caller}, at: time.Now()}
 	m := &store.Message{From: c.caller, TS: q.at.Truncate(time.Millisecond), Tag: uint32(random()), Head: h, Content: c.content}
-	if err := r.store([]*pending{{q: q, m: m}}); err != nil {
+	if err := r.store([]*pending{{q: q, r: r, m: m}}); err != nil {
 		return err
 	}
 	r.deliver(m, nil)

@@ -217,21 +217,35 @@ func (r *room) setAux(q *request, a *attachment, in map[string]json.RawMessage) 
 		q.ok(200, nil)
 		return nil
 	}
+	if err := r.putAux(q, aux); err != nil {
+		return err
+	}
+	q.ok(200, nil)
+	r.announceAux(q)
+	return nil
+}
+
+// putAux stores what is kept for all.
+func (r *room) putAux(q *request, aux []byte) error {
 	rec := *r.rec
 	rec.Aux = aux
-	err = r.update(func(tx store.Tx) error {
+	err := r.update(func(tx store.Tx) error {
 		if err := tx.PutTopic(&rec); err != nil {
+			return err
+		}
+		if err := r.tellAux(tx, q, aux); err != nil {
 			return err
 		}
 		return r.log(tx, q, eventAux, auxEvent{aux})
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		r.rec = &rec
 	}
-	r.rec = &rec
-	q.ok(200, nil)
+	return err
+}
+
+func (r *room) announceAux(q *request) {
 	r.fan(func(*attachment) bool { return true }, q.s, func(name string, _ bool) *protocol.Response {
 		return &protocol.Response{Pres: &protocol.Pres{Topic: name, What: "aux"}}
 	})
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"parley/federation"
 	"parley/protocol"
 	"parley/store"
 )
@@ -24,11 +25,13 @@ type Config struct {
 	// methods without which an account of level auth cannot be used.
 	Validators map[string]Validator
 	Required   []string
-	Log        *slog.Logger          // nil: discarded
-	Metrics    prometheus.Registerer // nil: a private registry
-	Build      string                // shown in {hi}
-	Limits     Limits
-	Calls      Calls
+	// Network is what the node can do with others; nil: it has none.
+	Network federation.Network
+	Log     *slog.Logger          // nil: discarded
+	Metrics prometheus.Registerer // nil: a private registry
+	Build   string                // shown in {hi}
+	Limits  Limits
+	Calls   Calls
 	// Closed refuses new accounts over {acc}; operators can still add users.
 	Closed bool
 	// FileQuota bounds the bytes of files that one user may store; 0: no limit.

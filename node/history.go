@@ -173,6 +173,11 @@ func (r *room) delete(q *request, m *member, d *store.Deletion) error {
 	sub := m.sub
 	err := r.update(func(tx store.Tx) error {
 		d.ID = 0
+		if d.User == "" && !r.n.remote(q.who.User) {
+			if err := r.tellDelete(tx, d.Ranges, d.TS); err != nil {
+				return err
+			}
+		}
 		if err := tx.Delete(r.t.id, d); err != nil {
 			return err
 		}

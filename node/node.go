@@ -27,6 +27,7 @@ type Node struct {
 	accounts *accounts
 	metrics  *metrics
 	gate     *gate
+	learnt   *learnt
 
 	ctx  context.Context // ends when the node does
 	stop context.CancelFunc
@@ -61,6 +62,7 @@ func New(cfg Config) (*Node, error) {
 		sessions: map[*session]struct{}{},
 		users:    map[protocol.UserID]*hub{},
 		gate:     newGate(cfg.Limits),
+		learnt:   newLearnt(),
 	}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.accounts = newAccounts(cfg, n.name)
@@ -199,6 +201,12 @@ func (n *Node) send(id protocol.TopicID, e event) bool {
 			n.metrics.queueFull.Inc()
 			return false
 		}
+	}
+}
+
+// sendAlways gives e to the topic, however much waits for it.
+func (n *Node) sendAlways(id protocol.TopicID, e event) {
+	for n.topic(id).push(e, 0) != pushed {
 	}
 }
 

@@ -17,10 +17,11 @@ func (r *room) note(q *request, in *protocol.Note) {
 	}
 	switch in.What {
 	case "recv", "read":
-		r.mark(q, m, in)
+		_ = r.mark(q, m, in) // logged; the client says it again
 	case "kp", "kpa", "kpv":
 		if in.Seq == 0 && m.mode().Has(protocol.Write) {
 			r.relay(q, m, &protocol.Info{What: in.What})
+			r.castNote(m, in.What)
 		}
 	case "data":
 		if len(in.Payload) > 0 && m.mode().Has(protocol.Write) {
@@ -41,22 +42,28 @@ func unattachedNote(in *protocol.Note) bool {
 
 // mark moves how far a member has received or read; never back. It is on the disk
 // before anybody is told.
-func (r *room) mark(q *request, m *member, in *protocol.Note) {
+func (r *room) mark(q *request, m *member, in *protocol.Note) error {
 	marks := m.marks
 	switch {
 	case in.Seq < 1 || in.Seq > r.head.Seq || !m.mode().Has(protocol.Read):
-		return
+		return nil
 	case in.What == "read" && in.Seq > marks.Read:
 		marks.Read, marks.Recv = in.Seq, max(marks.Recv, in.Seq)
 	case in.What == "recv" && in.Seq > marks.Recv:
 		marks.Recv = in.Seq
 	default:
-		return
+		return nil
 	}
-	err := r.update(func(tx store.Tx) error { return tx.PutMarks(r.t.id, m.sub.User, marks) })
+	old := m.marks
+	err := r.update(func(tx store.Tx) error {
+		if err := tx.PutMarks(r.t.id, m.sub.User, marks); err != nil {
+			return err
+		}
+		return r.tellMarks(tx, m, old, marks)
+	})
 	if err != nil {
 		r.n.log.Error("read mark not stored", "err", err)
-		return
+		return err
 	}
 	m.marks = marks
 	name := r.policy.name(m.sub.User, m.sub.Reader)
@@ -65,6 +72,7 @@ func (r *room) mark(q *request, m *member, in *protocol.Note) {
 	if !m.sub.Reader {
 		r.relay(q, m, &protocol.Info{What: in.What, Seq: in.Seq})
 	}
+	return nil
 }
 
 // relay passes a note on to the other sessions in the room and, on me, to the

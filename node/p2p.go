@@ -25,6 +25,9 @@ func (p *p2p) load(tx store.Tx) error {
 	}
 	a, b := p.t.id.Peers()
 	for _, u := range []protocol.UserID{a, b} {
+		if p.n.remote(u) {
+			continue // what is not known of another node's user does not matter yet
+		}
 		user, err := tx.User(u)
 		if err != nil {
 			return err
@@ -73,6 +76,10 @@ func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 			return err
 		}
 		other, err := tx.User(peer)
+		if errors.Is(err, store.ErrNotFound) && p.n.remote(peer) {
+			other = shadow(peer, q.at)
+			err = tx.PutUser(other)
+		}
 		if err != nil {
 			return err
 		}
@@ -100,10 +107,10 @@ func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 		if err := tx.PutTopic(rec); err != nil {
 			return err
 		}
-		if err := tx.PutSub(&mine); err != nil {
+		if err := errors.Join(tx.PutSub(&mine), tx.PutSub(&theirs)); err != nil {
 			return err
 		}
-		return tx.PutSub(&theirs)
+		return p.tellMode(tx, &mine, &theirs, true)
 	})
 	if err != nil {
 		return err
@@ -144,6 +151,9 @@ func (r *room) comeBack(q *request, m *member, sub store.Sub) error {
 			return err
 		}
 		if err := tx.PutMarks(r.t.id, sub.User, marks); err != nil {
+			return err
+		}
+		if err := r.tellChange(tx, &m.sub, &sub); err != nil {
 			return err
 		}
 		return r.log(tx, q, eventSub, subEvent{User: sub.User, Want: sub.Want, Given: sub.Given})

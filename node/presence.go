@@ -31,7 +31,7 @@ func (n *Node) tellContacts(u protocol.UserID, p protocol.Pres) (seen []protocol
 				continue
 			}
 			peer := s.Topic.Peer(u)
-			if n.hub(peer) == nil {
+			if n.hub(peer) == nil && !n.userOnline(peer) {
 				continue
 			}
 			theirs, err := tx.Sub(s.Topic, peer)
@@ -58,6 +58,7 @@ func (n *Node) tellContacts(u protocol.UserID, p protocol.Pres) (seen []protocol
 		return nil
 	}
 	p.Topic, p.Src = "me", string(u)
+	n.tellAbroad(u, p)
 	packet := (&protocol.Response{Pres: &p}).Encode()
 	for _, peer := range to {
 		n.onMe(peer, "", func(s *session) { s.queue(packet) })

@@ -44,9 +44,11 @@ func ownedHead(name string) bool {
 // pending is a {pub} on its way to the disk.
 type pending struct {
 	q      *request
+	r      *room
 	a      *attachment
 	m      *store.Message
 	digest [sha256.Size]byte
+	origin int // of a message from another node: its number there
 }
 
 // pub implements verbs.
@@ -101,7 +103,7 @@ func (r *room) prepare(q *request) (*pending, error) {
 	if q.late() {
 		return nil, protocol.Busy
 	}
-	p := &pending{q: q, a: a, m: m}
+	p := &pending{q: q, r: r, a: a, m: m}
 	if r.slow != nil {
 		p.digest = pubDigest(q.who.User, m)
 		if r.slow.digest == p.digest && q.at.Before(r.slow.until) {
@@ -211,19 +213,24 @@ func (r *room) store(ps []*pending) error {
 		return err
 	}
 	for _, p := range ps {
-		r.head.Seq, r.head.Touched = p.m.Seq, p.m.TS
-		if author := r.members[p.m.From]; author != nil {
-			author.marks = store.Marks{Recv: p.m.Seq, Read: p.m.Seq}
-		}
+		r.stored(p)
 	}
-	r.n.metrics.published.Add(float64(len(ps)))
 	return nil
+}
+
+// stored takes a message that is on the disk into account.
+func (r *room) stored(p *pending) {
+	r.head.Seq, r.head.Touched = p.m.Seq, p.m.TS
+	if author := r.members[p.m.From]; author != nil {
+		author.marks = store.Marks{Recv: p.m.Seq, Read: p.m.Seq}
+	}
+	r.n.metrics.published.Inc()
 }
 
 // append writes one message.
 func (r *room) append(tx store.Tx, p *pending) error {
 	m := p.m
-	m.Seq, m.Origin = 0, 0
+	m.Seq, m.Origin = 0, p.origin
 	if err := tx.Append(r.t.id, m); err != nil {
 		return err
 	}
@@ -236,6 +243,9 @@ func (r *room) append(tx store.Tx, p *pending) error {
 		if err := tx.SetLinks(store.RefMessage(r.t.id, m.Seq), p.q.files); err != nil {
 			return err
 		}
+	}
+	if err := r.tellMessage(tx, m); err != nil {
+		return err
 	}
 	return r.logMessage(tx, m)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parley/protocol"
+	"parley/protocol/s2s"
 	"parley/store"
 )
 
@@ -25,6 +26,11 @@ type room struct {
 	shown    bool // members of the group were told that somebody is there
 	call     *call
 	slow     *slowPub
+
+	// also is done in the next transaction, with which it ends; peers are the nodes to
+	// wake after it.
+	also  func(store.Tx) error
+	peers []protocol.Node
 }
 
 // member is one who is or was subscribed.
@@ -131,6 +137,11 @@ func (r *room) member(u protocol.UserID) *member {
 // reader of a channel bear the name that readers use, whichever the request bore.
 func (r *room) at(q *request) *attachment {
 	a := r.attached[q.s]
+	if a == nil && q.s.answered != nil { // another node asks for its user
+		if m := r.member(q.who.User); m != nil {
+			a = &attachment{m: m, reader: m.sub.Reader}
+		}
+	}
 	if a != nil {
 		q.name = r.policy.name(q.who.User, a.reader)
 	}
@@ -307,7 +318,34 @@ func (r *room) terminate() {
 }
 
 // update runs one store transaction; every change of a room is one.
-func (r *room) update(fn func(tx store.Tx) error) error { return r.n.store.Update(fn) }
+func (r *room) update(fn func(tx store.Tx) error) error {
+	also := r.also
+	r.also = nil
+	err := r.n.store.Update(func(tx store.Tx) error {
+		r.peers = r.peers[:0]
+		if err := fn(tx); err != nil || also == nil {
+			return err
+		}
+		return also(tx)
+	})
+	r.wake(err)
+	return err
+}
+
+// wake lets what was queued for other nodes go, once it is on the disk.
+func (r *room) wake(err error) {
+	if err == nil && len(r.peers) > 0 {
+		r.n.cfg.Network.Wake(r.peers...)
+	}
+	r.peers = r.peers[:0]
+}
+
+// post queues p for another node, in the transaction of what it tells of. A newer one
+// with the same key replaces it while it waits.
+func (r *room) post(tx store.Tx, to protocol.Node, key string, p *s2s.Post) error {
+	r.peers = append(r.peers, to)
+	return r.n.cfg.Network.Post(tx, to, key, p)
+}
 
 // sortedMembers gives the members in a stable order: oldest subscription first.
 func (r *room) sortedMembers() []*member {

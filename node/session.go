@@ -31,6 +31,9 @@ type session struct {
 	who     Identity
 
 	profile atomic.Pointer[profile]
+	// answered, if set, makes it a session without a connection: of another node's user,
+	// on whose behalf that node asks. It keeps the first answer.
+	answered *protocol.Ctrl
 
 	mu      sync.Mutex // guards the rest
 	out     [][]byte
@@ -149,6 +152,12 @@ func (s *session) throttled(packet []byte) {
 
 // reply sends an answer, stamped now.
 func (s *session) reply(c *protocol.Ctrl) {
+	if s.answered != nil {
+		if s.answered.Code == 0 {
+			*s.answered = *c
+		}
+		return
+	}
 	c.TS = protocol.At(time.Now())
 	s.n.metrics.answers.WithLabelValues(codeLabel(c.Code)).Inc()
 	s.queue((&protocol.Response{Ctrl: c}).Encode())
@@ -159,6 +168,9 @@ func (s *session) send(r *protocol.Response) { s.queue(r.Encode()) }
 
 // queue never blocks: a client that does not read what it is sent is closed.
 func (s *session) queue(packet []byte) {
+	if s.answered != nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -55,7 +55,7 @@ func (s *sys) pubs(qs []*request) {
 		}
 		m, err := s.compose(q, q.in.Pub)
 		if err == nil {
-			err = s.room.store([]*pending{{q: q, m: m}})
+			err = s.room.store([]*pending{{q: q, r: s.room, m: m}})
 		}
 		if err != nil {
 			q.refuse(err)

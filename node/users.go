@@ -82,6 +82,9 @@ func without(list []*session, s *session) []*session {
 
 // userOnline reports whether others see the user as online.
 func (n *Node) userOnline(u protocol.UserID) bool {
+	if n.remote(u) {
+		return n.learnt.isOnline(u)
+	}
 	h := n.hub(u)
 	return h != nil && h.online.Load()
 }

@@ -215,8 +215,12 @@ func (r *request) resolve() (protocol.TopicID, error) {
 			return "", protocol.Malformed
 		case peer == u:
 			return "", protocol.Denied
-		case peer.Node() != n.name:
+		case peer.Node() != n.name && n.cfg.Network == nil:
 			return "", protocol.NotFound
+		case peer.Node() != n.name && r.verb.name == "sub":
+			if err := n.meet(peer); err != nil {
+				return "", err
+			}
 		}
 		r.name = string(peer)
 		return protocol.P2P(u, peer), nil
@@ -295,6 +299,11 @@ func (r *request) verbName() string {
 // codeOf maps an error to what the client is told. A full disk or a closed store
 // is not the client's doing: try again later.
 func codeOf(err error) (code int, text string) {
+	f := faultOf(err)
+	return f.Code(), f.Text()
+}
+
+func faultOf(err error) protocol.Fault {
 	f := protocol.FaultOf(err)
 	switch {
 	case errors.Is(err, store.ErrFull):
@@ -304,7 +313,7 @@ func codeOf(err error) (code int, text string) {
 	case errors.Is(err, store.ErrNotFound) && f == protocol.Internal:
 		f = protocol.NotFound
 	}
-	return f.Code(), f.Text()
+	return f
 }
 
 // ok answers with success.

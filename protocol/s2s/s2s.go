@@ -187,6 +187,7 @@ type Mode struct {
 	Want  protocol.Mode `cbor:"1,keyasint"`
 	Given protocol.Mode `cbor:"2,keyasint"`
 	Ended bool          `cbor:"3,keyasint,omitempty"`
+	Card  *Card         `cbor:"4,keyasint,omitempty"` // of the user, when the conversation begins
 }
 
 // Card is the face of a user, signed by the home node: Sig is over [Card.Signed].

@@ -1,0 +1,463 @@
+package node
+
+import (
+	"errors"
+	"time"
+
+	"parley/federation"
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/store"
+)
+
+// A conversation of two whose users are of different nodes has a replica on each. What
+// a user does is done in the own replica and posted to the other.
+
+// What a stranger of another node may say before the user has answered.
+const (
+	firstTexts    = 3
+	firstTextSize = 2 << 10 // bytes of head and content
+	modeFirstWant = protocol.Join | protocol.Read | protocol.Approve
+	modeStranger  = protocol.Join | protocol.Read | protocol.Write
+)
+
+// ends are our user and the other's, of a conversation with another node's user.
+func (r *room) ends() (local, remote protocol.UserID) {
+	local, remote = r.t.id.Peers()
+	if r.n.remote(local) {
+		local, remote = remote, local
+	}
+	return local, remote
+}
+
+// envelope is a post of our user to the other; nil if both are of this node.
+func (r *room) envelope(at time.Time) *s2s.Post {
+	if r.n.other(r.t.id) == "" {
+		return nil
+	}
+	local, remote := r.ends()
+	return &s2s.Post{From: local, To: remote, At: at.UnixMilli()}
+}
+
+// send queues a post of this conversation.
+func (r *room) send(tx store.Tx, key string, p *s2s.Post) error {
+	return r.post(tx, p.To.Node(), key, p)
+}
+
+// tellMessage queues a message of ours for the other node.
+func (r *room) tellMessage(tx store.Tx, m *store.Message) error {
+	p := r.envelope(m.TS)
+	if p == nil || m.From != p.From {
+		return nil
+	}
+	out, err := r.outward(tx, m)
+	if err != nil {
+		return err
+	}
+	p.Message = out
+	return r.send(tx, "", p)
+}
+
+// tellMode queues what our user decides of the conversation. face: the other may not
+// know the user.
+func (r *room) tellMode(tx store.Tx, mine, theirs *store.Sub, face bool) error {
+	p := r.envelope(mine.Updated)
+	if p == nil {
+		return nil
+	}
+	p.Mode = &s2s.Mode{Want: mine.Want, Given: theirs.Given, Ended: !mine.Live()}
+	if face {
+		u, err := tx.User(mine.User)
+		if err != nil {
+			return err
+		}
+		p.Mode.Card = r.n.cardOf(u)
+	}
+	key := "mode\x00" + string(r.t.id)
+	if face {
+		key = "" // it begins the conversation and is not replaced
+	}
+	return r.send(tx, key, p)
+}
+
+// tellChange queues a changed subscription of a conversation with another node, where
+// it concerns the other: that the user wants less is nobody's business.
+func (r *room) tellChange(tx store.Tx, old, now *store.Sub) error {
+	if r.n.other(r.t.id) == "" {
+		return nil
+	}
+	local, remote := r.ends()
+	mine, theirs := now, now
+	if now.User == local {
+		if m := r.members[remote]; m != nil {
+			theirs = &m.sub
+		}
+		if old.Live() == now.Live() && now.Want&^old.Want == 0 {
+			return nil
+		}
+	} else {
+		mine = &r.members[local].sub
+		if now.Given == old.Given {
+			return nil
+		}
+	}
+	return r.tellMode(tx, mine, theirs, false)
+}
+
+// tellMarks queues how far our user has come, as the last message of the other that
+// is covered; not to a stranger.
+func (r *room) tellMarks(tx store.Tx, m *member, old, now store.Marks) error {
+	p := r.envelope(time.Now())
+	if p == nil || m.sub.User != p.From || !r.confides() {
+		return nil
+	}
+	p.Marks = &s2s.Marks{}
+	var err error
+	if p.Marks.Recv, err = r.covered(tx, p.To, old.Recv, now.Recv); err != nil {
+		return err
+	}
+	if p.Marks.Read, err = r.covered(tx, p.To, old.Read, now.Read); err != nil {
+		return err
+	}
+	if p.Marks.Recv == nil && p.Marks.Read == nil {
+		return nil
+	}
+	key := "marks\x00" + string(r.t.id)
+	if p.Marks.Read == nil {
+		key = "recv\x00" + string(r.t.id) // must not replace one that says more
+	}
+	return r.send(tx, key, p)
+}
+
+// covered names the last message of a user that a mark has newly passed, nil if none.
+func (r *room) covered(tx store.Tx, by protocol.UserID, old, now int) (*s2s.Name, error) {
+	for m, err := range tx.History(r.t.id, old+1, now+1) {
+		if err != nil {
+			return nil, err
+		}
+		if m.From == by {
+			return nameOf(m), nil
+		}
+	}
+	return nil, nil
+}
+
+// confides reports whether our user lets the other see presence, receipts and typing.
+func (r *room) confides() bool {
+	local, remote := r.ends()
+	mine, theirs := r.members[local], r.members[remote]
+	return mine.live() && theirs.live() && mine.sub.Want.Has(protocol.Write) && theirs.sub.Given.Has(protocol.Presence)
+}
+
+// tellDelete queues a deletion for all.
+func (r *room) tellDelete(tx store.Tx, ranges protocol.Ranges, at time.Time) error {
+	p := r.envelope(at)
+	if p == nil {
+		return nil
+	}
+	of, err := r.erased(tx, ranges)
+	if err != nil || len(of) == 0 {
+		return err
+	}
+	p.Delete = &s2s.Delete{Of: of}
+	return r.send(tx, "", p)
+}
+
+// prepareRemote implements receiver.
+func (p *p2p) prepareRemote(from federation.Peer, post *s2s.Post) (*pending, error) {
+	if post.From.Node() != from.Name || post.To.Node() != p.n.name {
+		return nil, protocol.Denied
+	}
+	if p.rec == nil {
+		return nil, protocol.NotFound
+	}
+	if len(post.Message.Head)+len(post.Message.Content) > p.n.cfg.Limits.MaxMessage {
+		return nil, protocol.TooLarge
+	}
+	var in protocol.Pub
+	err := p.n.store.View(func(tx store.Tx) error {
+		switch seq, err := tx.Named(p.t.id, post.From, post.Message.Origin, post.Message.Tag); {
+		case err != nil:
+			return err
+		case seq > 0:
+			return protocol.Exists
+		}
+		if err := p.mayContact(tx, post); err != nil {
+			return err
+		}
+		var err error
+		in, err = p.inward(tx, post)
+		return err
+	})
+	if errors.Is(err, protocol.Exists) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	q := p.n.remoteRequest(post.From, &protocol.Request{Pub: &in})
+	out, err := p.prepare(q)
+	if err != nil {
+		return nil, err
+	}
+	out.origin, out.m.Tag = post.Message.Origin, post.Message.Tag
+	if sent := time.UnixMilli(post.At); sent.Before(out.m.TS) {
+		out.m.TS = sent
+	}
+	return out, nil
+}
+
+// mayContact limits what a stranger may say before being answered.
+func (p *p2p) mayContact(tx store.Tx, post *s2s.Post) error {
+	mine := p.members[post.To]
+	if mine == nil || mine.sub.Want.Has(protocol.Write) || !mine.live() {
+		return nil
+	}
+	if len(post.Message.Head)+len(post.Message.Content) > firstTextSize {
+		return &protocol.Error{Fault: protocol.Policy, What: "not yet accepted: only short texts"}
+	}
+	texts := 0
+	for m, err := range tx.History(p.t.id, 1, p.head.Seq+1) {
+		if err != nil {
+			return err
+		}
+		if m.From == post.From {
+			texts++
+		}
+		if texts >= firstTexts {
+			return &protocol.Error{Fault: protocol.Policy, What: "not yet accepted: wait for an answer"}
+		}
+	}
+	return nil
+}
+
+// remoteRequest is what a user of another node asks.
+func (n *Node) remoteRequest(u protocol.UserID, in *protocol.Request) *request {
+	s := &session{n: n, who: Identity{User: u, Level: store.LevelAuth}, answered: new(protocol.Ctrl)}
+	r := &request{s: s, in: in, verb: pick(in), who: s.who, at: time.Now()}
+	r.id, r.name = requestID(in)
+	return r
+}
+
+// receive implements receiver.
+func (p *p2p) receive(from federation.Peer, post *s2s.Post) error {
+	if post.From.Node() != from.Name || post.To.Node() != p.n.name {
+		return protocol.Denied
+	}
+	switch {
+	case post.Mode != nil && p.rec == nil:
+		return p.approached(post)
+	case p.rec == nil:
+		return protocol.NotFound
+	case post.Mode != nil:
+		return p.receiveMode(post)
+	case post.Marks != nil:
+		return p.receiveMarks(post)
+	case post.Delete != nil:
+		return p.receiveDelete(post)
+	case post.Aux != nil:
+		return p.receiveAux(post)
+	}
+	return protocol.Unsupported
+}
+
+// approached begins a conversation at the wish of a remote user: ours has to accept.
+func (p *p2p) approached(post *s2s.Post) error {
+	if post.Mode.Ended {
+		return nil
+	}
+	now := time.Now()
+	rec := &store.Topic{ID: p.t.id, Created: now, Updated: now}
+	mine := newSub(p.t.id, post.To, modeFirstWant, maskP2P(post.Mode.Given), now)
+	theirs := newSub(p.t.id, post.From, maskP2P(post.Mode.Want), modeStranger, now)
+	err := p.update(func(tx store.Tx) error {
+		user, err := tx.User(post.To)
+		if err != nil {
+			return err
+		}
+		switch {
+		case user.State != store.StateOK:
+			return protocol.NotFound
+		case !user.Defacs.Auth.Has(protocol.Join):
+			return protocol.Denied
+		}
+		theirs.Given &= user.Defacs.Auth
+		if c := post.Mode.Card; c != nil && c.User == post.From {
+			if _, err := putCard(tx, c, now); err != nil {
+				return err
+			}
+		} else if _, err := tx.User(post.From); errors.Is(err, store.ErrNotFound) {
+			if err := tx.PutUser(shadow(post.From, now)); err != nil {
+				return err
+			}
+		}
+		if err := p.n.checkSubs(tx, post.To); err != nil {
+			return err
+		}
+		return errors.Join(tx.PutTopic(rec), tx.PutSub(&mine), tx.PutSub(&theirs))
+	})
+	if err != nil {
+		return err
+	}
+	p.rec = rec
+	p.members[post.To], p.members[post.From] = &member{sub: mine}, &member{sub: theirs}
+	p.n.broadcast(post.To, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: string(post.From), What: "acs",
+		Act: string(post.From), Acs: &protocol.Acs{Want: mine.Want.String(), Given: mine.Given.String()}}}, nil)
+	return nil
+}
+
+// receiveMode takes what the other decides: the own want and what ours is given.
+func (p *p2p) receiveMode(post *s2s.Post) error {
+	mine, theirs := p.members[post.To], p.members[post.From]
+	my, their := mine.sub, theirs.sub
+	now := time.Now()
+	my.Given, my.Updated = maskP2P(post.Mode.Given), now
+	their.Want, their.Updated = maskP2P(post.Mode.Want), now
+	their.Ended = time.Time{}
+	if post.Mode.Ended {
+		their.Ended = now
+	}
+	err := p.update(func(tx store.Tx) error {
+		if c := post.Mode.Card; c != nil && c.User == post.From {
+			if _, err := putCard(tx, c, now); err != nil {
+				return err
+			}
+		}
+		return errors.Join(tx.PutSub(&my), tx.PutSub(&their))
+	})
+	if err != nil {
+		return err
+	}
+	q := p.n.remoteRequest(post.From, &protocol.Request{Set: &protocol.Set{}})
+	oldMine, oldTheirs := mine.sub, theirs.sub
+	mine.sub, theirs.sub = my, their
+	if oldMine.Given != my.Given {
+		p.presAcs(q, mine, &protocol.Acs{Want: oldMine.Want.Delta(my.Want), Given: oldMine.Given.Delta(my.Given)})
+		p.modeChanged(q, mine, oldMine.Mode())
+	}
+	if oldTheirs.Want != their.Want && their.Live() {
+		p.presAcs(q, theirs, &protocol.Acs{Want: oldTheirs.Want.Delta(their.Want), Given: oldTheirs.Given.Delta(their.Given)})
+	}
+	if oldTheirs.Live() && !their.Live() {
+		p.presAcs(q, theirs, &protocol.Acs{Want: "N", Given: "N"})
+		p.presMeAll(post.To, protocol.Pres{What: "off"})
+	}
+	return nil
+}
+
+// receiveMarks moves how far the other has come.
+func (p *p2p) receiveMarks(post *s2s.Post) error {
+	m := p.members[post.From]
+	if m == nil || !m.live() {
+		return nil
+	}
+	marks := map[string]*s2s.Name{"recv": post.Marks.Recv, "read": post.Marks.Read}
+	seqs := map[string]int{}
+	err := p.n.store.View(func(tx store.Tx) error {
+		for what, name := range marks {
+			if name == nil {
+				continue
+			}
+			seq, err := tx.Named(p.t.id, name.From, name.Origin, name.Tag)
+			if err != nil {
+				return err
+			}
+			seqs[what] = seq
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, what := range []string{"read", "recv"} {
+		q := p.n.remoteRequest(post.From, &protocol.Request{Note: &protocol.Note{What: what, Seq: seqs[what]}})
+		if err := p.mark(q, m, q.in.Note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// receiveDelete erases what the other has deleted for all.
+func (p *p2p) receiveDelete(post *s2s.Post) error {
+	var ranges protocol.Ranges
+	err := p.n.store.View(func(tx store.Tx) (err error) {
+		ranges, err = p.local(tx, post.Delete.Of)
+		return err
+	})
+	if err != nil || len(ranges) == 0 {
+		return err
+	}
+	m := p.members[post.From]
+	if m == nil || !m.mode().Has(protocol.Delete) {
+		return protocol.Denied
+	}
+	q := p.n.remoteRequest(post.From, &protocol.Request{Del: &protocol.Del{}})
+	d := &store.Deletion{TS: q.at, Ranges: ranges}
+	if err := p.delete(q, m, d); err != nil {
+		return err
+	}
+	p.announceDel(q, d)
+	return nil
+}
+
+// receiveAux takes what the other keeps for both.
+func (p *p2p) receiveAux(post *s2s.Post) error {
+	if m := p.members[post.From]; m == nil || !m.mode().Has(protocol.Approve) {
+		return protocol.Denied
+	}
+	aux, err := p.auxInward(post.Aux)
+	if err != nil {
+		return err
+	}
+	q := p.n.remoteRequest(post.From, &protocol.Request{Set: &protocol.Set{}})
+	if err := p.putAux(q, aux); err != nil {
+		return err
+	}
+	p.announceAux(q)
+	return nil
+}
+
+// tellAux queues what our user has changed of what is kept for both.
+func (r *room) tellAux(tx store.Tx, q *request, aux []byte) error {
+	p := r.envelope(q.at)
+	if p == nil || q.who.User != p.From {
+		return nil
+	}
+	var err error
+	if p.Aux, err = r.auxOutward(tx, aux); err != nil {
+		return err
+	}
+	return r.send(tx, "aux\x00"+string(r.t.id), p)
+}
+
+// noteEvent is a passing note of a remote user.
+type noteEvent struct {
+	from federation.Peer
+	note *s2s.Note
+}
+
+func (e *noteEvent) apply(t *topic) {
+	p, ok := t.kind.(*p2p)
+	if !ok || e.note.From.Node() != e.from.Name || p.rec == nil {
+		return
+	}
+	m := p.member(e.note.From)
+	if m == nil || !m.mode().Has(protocol.Write) {
+		return
+	}
+	q := p.n.remoteRequest(e.note.From, &protocol.Request{Note: &protocol.Note{}})
+	switch e.note.What {
+	case "kp", "kpa", "kpv":
+		p.relay(q, m, &protocol.Info{What: e.note.What})
+	}
+}
+
+// castNote tells the other node that our user types.
+func (r *room) castNote(m *member, what string) {
+	if r.n.other(r.t.id) == "" || r.n.remote(m.sub.User) || !r.confides() {
+		return
+	}
+	local, remote := r.ends()
+	r.n.cfg.Network.Cast(remote.Node(), &s2s.Cast{Note: &s2s.Note{Topic: r.t.id, From: local, What: what}})
+}
