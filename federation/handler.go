@@ -29,7 +29,9 @@ type Handler interface {
 	// Deliver applies entries of one lane in order. Each is applied, or refused, in a
 	// transaction that also calls [Record] for it: all in one or each in its own. It
 	// returns the verdicts of those that are done, which is a prefix; err says why the
-	// rest is not (a fault of ours: the peer will send it again).
+	// rest is not (a fault of ours: it is called again with the rest, later). With
+	// s2s.Later it stops: the last verdict is that one, and err is nil; it sees no more
+	// of that topic until the peer has taken notice.
 	Deliver(ctx context.Context, from Peer, lane store.Lane, in []Incoming) ([]s2s.Verdict, error)
 	// Returned tells the authors of posts of ours that these have ended otherwise than
 	// delivered, in one transaction that also calls settle.
@@ -40,6 +42,11 @@ type Handler interface {
 	Answer(ctx context.Context, from Peer, a *s2s.Ask) (answer *s2s.Answer, body io.ReadCloser)
 	// Linked tells that a link has begun or ended. It must not wait.
 	Linked(p Peer, s LinkState)
+	// Restored tells that one of the two nodes was set back to an earlier state, and
+	// lacks what the other may have: compare (s2s.Ask.Resume) and fetch. What had not
+	// been answered by either comes again, so known names must be passed over. It is
+	// called while there is a link, and with the next one again until it returns nil.
+	Restored(ctx context.Context, p Peer) error
 }
 
 // LinkState is how a link has changed.
