@@ -42,6 +42,10 @@ type Handler interface {
 	Answer(ctx context.Context, from Peer, a *s2s.Ask) (answer *s2s.Answer, body io.ReadCloser)
 	// Linked tells that a link has begun or ended. It must not wait.
 	Linked(p Peer, s LinkState)
+}
+
+// Restorer is implemented by a Handler that keeps what other nodes keep, too.
+type Restorer interface {
 	// Restored tells that one of the two nodes was set back to an earlier state, and
 	// lacks what the other may have: compare (s2s.Ask.Resume) and fetch. What had not
 	// been answered by either comes again, so known names must be passed over. It is
