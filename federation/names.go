@@ -8,7 +8,7 @@ import (
 	"parley/protocol"
 )
 
-// Finder tells where nodes are (spec/discovery.md).
+// Finder tells where nodes are.
 type Finder interface {
 	// Find may take its time; answers are cached behind it. The error says what was
 	// looked up; it wraps protocol.NotFound if the node is nowhere to be found.
