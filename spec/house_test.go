@@ -40,11 +40,12 @@ var doors = map[string][]string{
 	"golang.org/x/text/secure/precis":     {"node"},
 	"golang.org/x/text/unicode/norm":      {"node"},
 	"golang.org/x/time":                   {"node", "federation", "federation/quic"},
+	"github.com/miekg/dns":                {"federation/dns"},
 	"github.com/quic-go/quic-go":          {"federation/quic"},
 	"github.com/spf13/cobra":              {"cmd/parley"},
 	"github.com/pelletier/go-toml/v2":     {"cmd/parley/…"},
 	"golang.org/x/term":                   {"cmd/parley"},
-	"golang.org/x/sync":                   {"node", "node/httpd", "testnet/…", "cmd/parley"},
+	"golang.org/x/sync":                   {"node", "node/httpd", "federation/dns", "federation/wellknown", "testnet/…", "cmd/parley"},
 	"pgregory.net/rapid":                  {"tests"},
 	"go.uber.org/goleak":                  {"tests"},
 }
