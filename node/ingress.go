@@ -290,7 +290,7 @@ func (n *Node) Hear(from federation.Peer, c *s2s.Cast) {
 func (n *Node) tellRemote(_ federation.Peer, id protocol.TopicID, e event) { n.tell(id, e) }
 
 // Answer implements federation.Handler.
-func (n *Node) Answer(_ context.Context, _ federation.Peer, a *s2s.Ask) (*s2s.Answer, io.ReadCloser) {
+func (n *Node) Answer(_ context.Context, from federation.Peer, a *s2s.Ask) (*s2s.Answer, io.ReadCloser) {
 	if !n.enter() {
 		return failed(protocol.Busy), nil
 	}
@@ -300,6 +300,10 @@ func (n *Node) Answer(_ context.Context, _ federation.Peer, a *s2s.Ask) (*s2s.An
 		return &s2s.Answer{Ping: a.Ping}, nil
 	case a.Card != "":
 		return n.answerCard(a.Card), nil
+	case a.Resume != nil:
+		return n.answerCompare(from.Name, a.Resume), nil
+	case a.History != nil && a.History.Topic.Kind() == protocol.KindP2P:
+		return n.answerHistory(from.Name, a.History), nil
 	}
 	return failed(protocol.Unsupported), nil
 }

@@ -48,7 +48,8 @@ type pending struct {
 	a      *attachment
 	m      *store.Message
 	digest [sha256.Size]byte
-	origin int // of a message from another node: its number there
+	origin int  // of a message from another node: its number there
+	told   bool // the other node has it
 }
 
 // pub implements verbs.
@@ -244,8 +245,10 @@ func (r *room) append(tx store.Tx, p *pending) error {
 			return err
 		}
 	}
-	if err := r.tellMessage(tx, m); err != nil {
-		return err
+	if !p.told {
+		if err := r.tellMessage(tx, m); err != nil {
+			return err
+		}
 	}
 	return r.logMessage(tx, m)
 }

@@ -33,7 +33,11 @@ func (n *Node) Returned(ctx context.Context, _ protocol.Node, ends []federation.
 	for _, e := range ends {
 		if h := held[e.Post.TopicID()]; h != nil && h.err == nil {
 			if p, ok := h.t.kind.(*p2p); ok && p.rec != nil {
-				if m := bounce(e); m != nil {
+				m, err := p.bounce(e)
+				if err != nil {
+					return err
+				}
+				if m != nil {
 					lines = append(lines, &pending{r: p.room, m: m, q: n.remoteRequest("", &protocol.Request{})})
 				}
 			}
@@ -58,20 +62,28 @@ func (n *Node) Returned(ctx context.Context, _ protocol.Node, ends []federation.
 }
 
 // bounce is the line that says how a post has ended; nil if nobody needs to know.
-func bounce(e federation.Ending) *store.Message {
-	p := e.Post
+func (p *p2p) bounce(e federation.Ending) (*store.Message, error) {
 	head := map[string]any{"auto": true, "x-parley-status": e.How.String()}
-	switch {
-	case p.Message != nil:
-		head["reply"] = strconv.Itoa(p.Message.Origin)
-	case p.Mode == nil || p.Mode.Card == nil || e.How != federation.Refused: // only that a conversation could not begin
-		return nil
+	switch sent := e.Post.Message; {
+	case sent != nil:
+		err := p.n.store.View(func(tx store.Tx) error {
+			seq, err := tx.Named(p.t.id, e.Post.From, sent.Origin, sent.Tag)
+			if seq > 0 {
+				head["reply"] = strconv.Itoa(seq)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	case e.Post.Mode == nil || e.Post.Mode.Card == nil || e.How != federation.Refused: // only that a conversation could not begin
+		return nil, nil
 	}
 	h, err := json.Marshal(head)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return &store.Message{TS: time.Now().Truncate(time.Millisecond), Tag: uint32(random()), Head: h, Content: jsonString(bounceText(e))}
+	return &store.Message{TS: time.Now().Truncate(time.Millisecond), Tag: uint32(random()), Head: h, Content: jsonString(bounceText(e))}, nil
 }
 
 func bounceText(e federation.Ending) string {

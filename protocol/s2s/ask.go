@@ -42,12 +42,13 @@ type Ping struct {
 }
 
 // History asks for messages: of a group by number, of a conversation of two those of
-// the asked node's user by Origin.
+// one user by Origin.
 type History struct {
 	Topic protocol.TopicID `cbor:"1,keyasint"`
 	Low   int              `cbor:"2,keyasint"`
 	High  int              `cbor:"3,keyasint"` // not included
 	Limit int              `cbor:"4,keyasint"`
+	Of    protocol.UserID  `cbor:"5,keyasint,omitempty"` // of a conversation of two: the author
 }
 
 // Compare is what two nodes compare after one of them was set back: per shared topic
