@@ -16,9 +16,12 @@ type Peer struct {
 	// never weaker than once seen. Keys are those that are proven, the present one first.
 	Proof  uint8
 	Keys   []PeerKey
-	Pin    []byte   // key that the operator has bound the name to
-	Addrs  []string // host:port that the operator has given
-	Access PeerAccess
+	Proven time.Time // when the first of Keys was last shown to be of the name
+	// Succession is the highest number of a succession statement; see PeerKey.Before.
+	Succession uint64
+	Pin        []byte   // key that the operator has bound the name to
+	Addrs      []string // host:port that the operator has given
+	Access     PeerAccess
 	// Incarnation of its store as last seen; Boot of its last link.
 	Incarnation uint64
 	Boot        uint64
@@ -35,6 +38,7 @@ type PeerKey struct {
 	Since   time.Time
 	Until   time.Time // zero: still in use
 	Revoked bool
+	Before  []byte // the key that has named this one as following it, if any
 }
 
 // PeerAccess is what the operator says of a peer.

@@ -19,8 +19,8 @@ func peers(b *box) {
 		listed(b, "no peers", tx.AllPeers())
 		return nil
 	})
-	p := &store.Peer{Name: peer, First: day, Seen: day, Proof: 3, Keys: []store.PeerKey{{Key: []byte("k1"), Since: day}, {Key: []byte("k0"), Until: day, Revoked: true}},
-		Pin: []byte("pin"), Addrs: []string{"192.0.2.1:7788"}, Access: store.AccessDeny, Incarnation: 1 << 63, Boot: 7, Failures: 2, Next: day, Cached: []byte("c")}
+	p := &store.Peer{Name: peer, First: day, Seen: day, Proof: 3, Keys: []store.PeerKey{{Key: []byte("k1"), Since: day, Before: []byte("k0")}, {Key: []byte("k0"), Until: day, Revoked: true}},
+		Pin: []byte("pin"), Addrs: []string{"192.0.2.1:7788"}, Access: store.AccessDeny, Proven: day, Succession: 3, Incarnation: 1 << 63, Boot: 7, Failures: 2, Next: day, Cached: []byte("c")}
 	q := &store.Peer{Name: longer}
 	b.update(func(tx store.Tx) error { return errors.Join(tx.PutPeer(p), tx.PutPeer(q)) })
 	b.view(func(tx store.Tx) error {
