@@ -183,13 +183,13 @@ func (r *room) getSub(q *request, a *attachment, opts *protocol.GetOpts) {
 		}
 		only = u
 	}
-	var list []protocol.SubDesc
+	var found *roster
 	err := r.n.store.View(func(tx store.Tx) error {
-		list = nil
+		found = r.n.roster()
 		for _, m := range r.sortedMembers() {
 			own := m == a.m
 			if gone := r.goneSince(m, opts); gone != nil && !a.reader && only == "" {
-				list = append(list, *gone)
+				found.add(*gone)
 				continue
 			}
 			if !m.live() || (only != "" && only != m.sub.User) || !own && (a.reader || m.sub.Reader) {
@@ -199,8 +199,8 @@ func (r *room) getSub(q *request, a *attachment, opts *protocol.GetOpts) {
 			if err != nil {
 				return err
 			}
-			list = append(list, d)
-			if opts != nil && opts.Limit > 0 && len(list) == opts.Limit {
+			found.add(d)
+			if found.full(opts) {
 				break
 			}
 		}
@@ -209,10 +209,10 @@ func (r *room) getSub(q *request, a *attachment, opts *protocol.GetOpts) {
 	switch {
 	case err != nil:
 		q.refuse(err)
-	case len(list) == 0:
+	case len(found.list) == 0:
 		q.empty("sub")
 	default:
-		q.meta(&protocol.Meta{Sub: list})
+		q.meta(&protocol.Meta{Sub: found.list})
 	}
 }
 

@@ -285,7 +285,7 @@ func (k *fnd) match(tx store.Tx, all [][]string, some []string) ([]hit, error) {
 
 // present makes the lines that a client shows.
 func (k *fnd) present(tx store.Tx, q *request, hits []hit, opts *protocol.GetOpts) ([]protocol.SubDesc, error) {
-	var list []protocol.SubDesc
+	answer := k.n.roster()
 	for _, h := range hits {
 		d, updated, err := k.found(tx, q, h.id)
 		if errors.Is(err, store.ErrNotFound) {
@@ -299,9 +299,9 @@ func (k *fnd) present(tx store.Tx, q *request, hits []hit, opts *protocol.GetOpt
 			d.Public, d.Trusted = nil, nil
 		}
 		d.Private, _ = json.Marshal(h.terms) // strings always marshal
-		list = append(list, d)
+		answer.add(d)
 	}
-	return list, nil
+	return answer.list, nil
 }
 
 func (k *fnd) found(tx store.Tx, q *request, id string) (d protocol.SubDesc, updated time.Time, err error) {

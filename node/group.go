@@ -53,7 +53,7 @@ func (n *Node) createGroup(q *request) {
 		return
 	}
 	q.tmpname, q.name = q.name, string(rec.ID)
-	if !n.send(rec.ID, q) {
+	if !q.bring(rec.ID) {
 		q.refuse(protocol.Busy)
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"parley/store"
 )
 
-// getData answers {get data}: messages newest first, then how many there were.
+// getData answers {get data}: messages newest first, then how many there were. A page
+// of large messages is shorter than asked for.
 func (r *room) getData(q *request, a *attachment, opts *protocol.GetRanges) {
 	if !a.m.mode().Has(protocol.Read) {
 		q.refuse(protocol.Denied)
@@ -29,6 +30,7 @@ func (r *room) getData(q *request, a *attachment, opts *protocol.GetRanges) {
 	var page [][]byte
 	err = r.n.store.View(func(tx store.Tx) error {
 		page = page[:0]
+		size := 0
 		hidden, err := tx.Hidden(r.t.id, a.m.sub.User)
 		if err != nil {
 			return err
@@ -38,8 +40,11 @@ func (r *room) getData(q *request, a *attachment, opts *protocol.GetRanges) {
 				if err != nil {
 					return err
 				}
-				page = append(page, dataOf(q.name, m, a.reader).Encode())
-				if len(page) == limit {
+				p := dataOf(q.name, m, a.reader).Encode()
+				if size += len(p); size > r.n.answerSize() && len(page) > 0 {
+					return nil
+				}
+				if page = append(page, p); len(page) == limit {
 					return nil
 				}
 			}
@@ -76,8 +81,13 @@ func (r *room) spans(opts *protocol.GetRanges) (protocol.Ranges, error) {
 	return protocol.Ranges{{Low: low, Hi: high}}, nil
 }
 
-// maxDeletions bounds how many entries of the deletion log one answer covers.
-const maxDeletions = 1024
+const (
+	// maxDeletions bounds how many entries of the deletion log one answer covers.
+	maxDeletions = 1024
+	// maxDelRanges ends an answer that has so many ranges: the rest is asked for from
+	// where it ends.
+	maxDelRanges = 16 * maxDeletions
+)
 
 // getDel answers {get del}: the ranges of the deletions that concern the user.
 func (r *room) getDel(q *request, a *attachment, opts *protocol.GetRanges) {
@@ -101,7 +111,7 @@ func (r *room) getDel(q *request, a *attachment, opts *protocol.GetRanges) {
 				return err
 			}
 			ranges, clear = append(ranges, d.Ranges...), d.ID
-			if n++; n == limit {
+			if n++; n == limit || len(ranges) >= maxDelRanges {
 				break
 			}
 		}

@@ -116,6 +116,45 @@ func TestLateAnswerIsNoSecondMessage(t *testing.T) {
 	})
 }
 
+// All that shared a slow transaction were late, not only the last.
+func TestLateAnswersAreNoSecondMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, m, bo := moodyWorld(t, nil)
+		defer w.end()
+		m.set(func() error { time.Sleep(4500 * time.Millisecond); return nil })
+		w.pipes["al"].send(pub("p0", bo, "before"))
+		pass(4400 * time.Millisecond)
+		for i := range 3 {
+			w.pipes["al"].send(pub(fmt.Sprint("p", i+1), bo, fmt.Sprint("slow ", i)))
+		}
+		pass(10 * time.Second)
+		m.set(nil)
+		equal(t, w.answers("al"), "p0 202 1", "p1 202 2", "p2 202 3", "p3 202 4")
+		for i := range 3 {
+			w.pipes["al"].send(pub(fmt.Sprint("q", i+1), bo, fmt.Sprint("slow ", i)))
+		}
+		synctest.Wait()
+		equal(t, w.answers("al"), "q1 202 2", "q2 202 3", "q3 202 4")
+	})
+}
+
+// An answer that waits for a client that does not read comes too late as well.
+func TestUnreadAnswerIsNoSecondMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, bo := moodyWorld(t, nil)
+		defer w.end()
+		release := w.pipes["al"].hold()
+		w.pipes["al"].send(pub("p1", bo, "stalls"))
+		pass(2 * time.Second)
+		w.pipes["al"].send(pub("p2", bo, "again"))
+		pass(6 * time.Second)
+		w.pipes["al"].send(pub("p3", bo, "again"))
+		release()
+		synctest.Wait()
+		equal(t, w.answers("al"), "p1 202 1", "p2 202 2", "p3 202 2")
+	})
+}
+
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, m, bo := moodyWorld(t, nil)

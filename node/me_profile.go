@@ -120,11 +120,15 @@ func (k *me) getSub(q *request, opts *protocol.GetOpts) {
 	if opts != nil && opts.Limit > 0 && len(list) > opts.Limit {
 		list = list[:opts.Limit]
 	}
+	found := k.n.roster()
+	for _, d := range list {
+		found.add(d)
+	}
 	if len(list) == 0 {
 		q.empty("sub")
 		return
 	}
-	q.meta(&protocol.Meta{Sub: list})
+	q.meta(&protocol.Meta{Sub: found.list})
 }
 
 func touched(d protocol.SubDesc) time.Time {

@@ -33,8 +33,32 @@ type slowPub struct {
 	until  time.Time
 }
 
-// slowMemory is how long the same message again is taken for a late one.
-const slowMemory = time.Minute
+const (
+	// slowMemory is how long the same message again is taken for a late one.
+	slowMemory = time.Minute
+	// maxSlowPubs bounds how many a room remembers: no fewer than can be late at once.
+	maxSlowPubs = 4 * maxPublications
+)
+
+// recall finds the late message that p is again, and forgets it; 0 if there is none.
+func (r *room) recall(digest [sha256.Size]byte, now time.Time) (seq int) {
+	r.slow = slices.DeleteFunc(r.slow, func(s slowPub) bool { return !now.Before(s.until) })
+	i := slices.IndexFunc(r.slow, func(s slowPub) bool { return s.digest == digest })
+	if i < 0 {
+		return 0
+	}
+	seq = r.slow[i].seq
+	r.slow = slices.Delete(r.slow, i, i+1)
+	return seq
+}
+
+// unsure notes a message of whose answer it is not certain that it comes in time.
+func (r *room) unsure(p *pending) {
+	if len(r.slow) == maxSlowPubs {
+		r.slow = slices.Delete(r.slow, 0, 1)
+	}
+	r.slow = append(r.slow, slowPub{pubDigest(p.q.who.User, p.m), p.m.Seq, time.Now().Add(slowMemory)})
+}
 
 // ownedHeads are set by nodes, never by clients.
 func ownedHead(name string) bool {
@@ -47,7 +71,6 @@ type pending struct {
 	r      *room
 	a      *attachment
 	m      *store.Message
-	digest [sha256.Size]byte
 	origin int  // of a message from another node: its number there
 	told   bool // the other node has it
 }
@@ -104,16 +127,13 @@ func (r *room) prepare(q *request) (*pending, error) {
 	if q.late() {
 		return nil, protocol.Busy
 	}
-	p := &pending{q: q, r: r, a: a, m: m}
-	if r.slow != nil {
-		p.digest = pubDigest(q.who.User, m)
-		if r.slow.digest == p.digest && q.at.Before(r.slow.until) {
-			q.ok(202, map[string]any{"seq": r.slow.seq})
-			r.slow = nil
+	if len(r.slow) > 0 {
+		if seq := r.recall(pubDigest(q.who.User, m), q.at); seq > 0 {
+			q.ok(202, map[string]any{"seq": seq})
 			return nil, nil
 		}
 	}
-	return p, nil
+	return &pending{q: q, r: r, a: a, m: m}, nil
 }
 
 // late reports whether nobody waits for the answer any more.
@@ -132,8 +152,8 @@ func (r *room) publish(ps []*pending) {
 	}
 	for _, p := range ps {
 		in := p.q.in.Pub
-		if p.q.late() {
-			r.slow = &slowPub{pubDigest(p.q.who.User, p.m), p.m.Seq, time.Now().Add(slowMemory)}
+		if p.q.late() || p.q.s.behind() {
+			r.unsure(p)
 		}
 		p.a.remember(in.ID, p.m.Seq)
 		p.q.ok(202, map[string]any{"seq": p.m.Seq})

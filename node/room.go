@@ -25,7 +25,7 @@ type room struct {
 	attached map[*session]*attachment
 	shown    bool // members of the group were told that somebody is there
 	call     *call
-	slow     *slowPub
+	slow     []slowPub // oldest first
 
 	// also is done in the next transaction, with which it ends; peers are the nodes to
 	// wake after it.

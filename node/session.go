@@ -39,9 +39,13 @@ type session struct {
 	out     [][]byte
 	waiting int // bytes in out
 	writing bool
-	closed  bool // no more is taken; what waits is still sent
-	why     CloseReason
-	topics  map[protocol.TopicID]*topic // attached to
+	since   time.Time // when the writer began with what it is writing
+	closed  bool      // no more is taken; what waits is still sent
+	asking  int       // requests under way whose answers may be large
+	// eased, if not nil, is closed when some of that is over: the reader waits for it.
+	eased  chan struct{}
+	why    CloseReason
+	topics map[protocol.TopicID]*topic // attached to
 }
 
 // profile is what {hi} says of the client; replaced, never changed.
@@ -166,7 +170,9 @@ func (s *session) reply(c *protocol.Ctrl) {
 // send sends a response.
 func (s *session) send(r *protocol.Response) { s.queue(r.Encode()) }
 
-// queue never blocks: a client that does not read what it is sent is closed.
+// queue never blocks: a client that does not read what it is sent is closed. A single
+// packet is never too large for a queue that is less than half full: else one that
+// is large for good, such as the list of a very large group, could never be had.
 func (s *session) queue(packet []byte) {
 	if s.answered != nil {
 		return
@@ -176,15 +182,16 @@ func (s *session) queue(packet []byte) {
 	if s.closed {
 		return
 	}
+	before := s.waiting
 	s.out = append(s.out, packet)
 	s.waiting += len(packet)
-	if s.waiting > s.n.cfg.Limits.SendQueue {
+	if s.waiting > s.n.cfg.Limits.SendQueue && before > s.n.cfg.Limits.SendQueue/2 {
 		s.n.metrics.slow.Inc()
 		s.closeLocked(CloseSlow)
 		return
 	}
 	if !s.writing {
-		s.writing = true
+		s.writing, s.since = true, time.Now()
 		s.n.start(s.write)
 	}
 }
@@ -204,6 +211,7 @@ func (s *session) write() {
 			}
 			return
 		}
+		s.since = time.Now()
 		s.mu.Unlock()
 		size := 0
 		for _, p := range batch {
@@ -212,11 +220,82 @@ func (s *session) write() {
 		err := s.conn.Write(batch)
 		s.mu.Lock()
 		s.waiting -= size
+		s.easeLocked()
 		if err != nil {
 			s.closeLocked(CloseSlow)
 		}
 		s.mu.Unlock()
 	}
+}
+
+// stuckWait is how long the answer to an earlier request is waited for: a topic that
+// is stuck must not hold up the others.
+const stuckWait = time.Second
+
+// calm makes the reader wait until the answers to what the client asked before have
+// been given, and half of its queue is free for the next. So a client may ask for
+// many long answers at once and read them at its pace.
+func (s *session) calm() {
+	var stuck <-chan time.Time
+	patient := true
+	for {
+		eased := s.uneasy(patient)
+		if eased == nil {
+			return
+		}
+		if stuck == nil {
+			t := time.NewTimer(stuckWait)
+			defer t.Stop()
+			stuck = t.C
+		}
+		select {
+		case <-eased:
+		case <-stuck:
+			patient = false
+		}
+	}
+}
+
+// uneasy returns what to wait for before more is asked, nil if nothing. A patient
+// reader waits also for answers that are yet to be given.
+func (s *session) uneasy(patient bool) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.waiting <= s.n.cfg.Limits.SendQueue/2 && (s.asking == 0 || !patient) {
+		return nil
+	}
+	if s.eased == nil {
+		s.eased = make(chan struct{})
+	}
+	return s.eased
+}
+
+func (s *session) easeLocked() {
+	if s.eased != nil {
+		close(s.eased)
+		s.eased = nil
+	}
+}
+
+// asks counts requests whose answers may be large: by 1 when one goes to its topic, by
+// -1 when it has been answered.
+func (s *session) asks(by int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asking += by; by < 0 {
+		s.easeLocked()
+	}
+}
+
+// behindTime is how long a client may take to read what was sent to it and still get
+// its answers in time.
+const behindTime = time.Second
+
+// behind reports whether an answer given now may reach the client too late.
+func (s *session) behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writing && time.Since(s.since) > behindTime
 }
 
 // linger is how long a session that is being closed may take to read what waits.
@@ -235,6 +314,7 @@ func (s *session) closeLocked(reason CloseReason) {
 		return
 	}
 	s.closed, s.why = true, reason
+	s.easeLocked()
 	switch {
 	case reason == CloseSlow:
 		s.out = nil

@@ -157,6 +157,9 @@ func (ps publications) absent(err error) {
 }
 
 func (t *topic) apply(e event) {
+	if r, ok := e.(*request); ok && r.asks() {
+		defer r.s.asks(-1)
+	}
 	defer t.survive(e)
 	if t.kind == nil && t.dead == nil {
 		t.load()

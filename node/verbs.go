@@ -138,7 +138,15 @@ func (s *session) dispatch(packet []byte, now time.Time) {
 		r.refuse(err)
 		return
 	}
+	if r.asks() {
+		s.calm()
+	}
 	r.route()
+}
+
+// asks reports whether the answer may be large.
+func (r *request) asks() bool {
+	return r.s.answered == nil && (r.in.Get != nil || r.in.Sub != nil && r.in.Sub.Get != nil)
 }
 
 // act tells the user's hub which of its sessions is in use, for {pres ua}.
@@ -190,7 +198,7 @@ func (r *request) route() {
 		r.absent(err)
 		return
 	}
-	if !r.s.n.send(id, r) {
+	if !r.bring(id) {
 		r.refuse(protocol.Busy)
 	}
 }
@@ -258,6 +266,19 @@ func (r *request) absent(err error) {
 		}
 	}
 	r.refuse(err)
+}
+
+// bring gives the request to a topic; false if too much waits there.
+func (r *request) bring(id protocol.TopicID) bool {
+	if !r.asks() {
+		return r.s.n.send(id, r)
+	}
+	r.s.asks(1)
+	ok := r.s.n.send(id, r)
+	if !ok {
+		r.s.asks(-1)
+	}
+	return ok
 }
 
 // apply runs the verb on the topic's goroutine.
