@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"io"
+	"net/netip"
 
 	"parley/protocol"
 	"parley/protocol/s2s"
@@ -15,6 +16,7 @@ type Peer struct {
 	Name  protocol.Node
 	Key   ed25519.PublicKey
 	Proof Proof
+	Addr  netip.Addr // from where the link is
 }
 
 // Incoming is one entry of a lane. Post is nil for a void, which only takes its place.

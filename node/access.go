@@ -99,6 +99,7 @@ func (r *room) changeMode(q *request, m *member, want, given protocol.Mode) erro
 	old := m.sub
 	m.sub = sub
 	r.confide()
+	r.blocked(m, old.Want)
 	r.presAcs(q, m, &protocol.Acs{Want: old.Want.Delta(want), Given: old.Given.Delta(given)})
 	r.modeChanged(q, m, old.Mode())
 	return nil

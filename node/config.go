@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"log/slog"
 	"net/netip"
@@ -27,11 +28,14 @@ type Config struct {
 	Required   []string
 	// Network is what the node can do with others; nil: it has none.
 	Network federation.Network
-	Log     *slog.Logger          // nil: discarded
-	Metrics prometheus.Registerer // nil: a private registry
-	Build   string                // shown in {hi}
-	Limits  Limits
-	Calls   Calls
+	// OpinionKey signs what the node says of others, if asked: its own key. Nil: it
+	// says nothing.
+	OpinionKey ed25519.PrivateKey
+	Log        *slog.Logger          // nil: discarded
+	Metrics    prometheus.Registerer // nil: a private registry
+	Build      string                // shown in {hi}
+	Limits     Limits
+	Calls      Calls
 	// Closed refuses new accounts over {acc}; operators can still add users.
 	Closed bool
 	// FileQuota bounds the bytes of files that one user may store; 0: no limit.

@@ -53,7 +53,7 @@ func (n *Node) Deliver(ctx context.Context, from federation.Peer, lane store.Lan
 			vs, err = n.deliverOne(ctx, from, lane, in[0])
 		}
 		done = append(done, vs...)
-		if err != nil {
+		if err != nil || vs[len(vs)-1].Outcome == s2s.Later {
 			return done, err
 		}
 		in = in[len(vs):]
@@ -152,7 +152,10 @@ func (n *Node) deliverOne(ctx context.Context, from federation.Peer, lane store.
 		release()
 	}
 	v := s2s.Verdict{N: in.N}
+	w := (*waiting)(nil)
 	switch {
+	case errors.As(err, &w):
+		v, recorded = w.verdict(in.N), false
 	case err != nil && ours(err):
 		return nil, err
 	case err != nil:
@@ -300,6 +303,8 @@ func (n *Node) Answer(_ context.Context, from federation.Peer, a *s2s.Ask) (*s2s
 		return &s2s.Answer{Ping: a.Ping}, nil
 	case a.Card != "":
 		return n.answerCard(a.Card), nil
+	case a.Opinion != nil:
+		return n.standing.answer(from, a.Opinion), nil
 	case a.Resume != nil:
 		return n.answerCompare(from.Name, a.Resume), nil
 	case a.History != nil && a.History.Topic.Kind() == protocol.KindP2P:

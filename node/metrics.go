@@ -21,6 +21,7 @@ type metrics struct {
 	slow      prometheus.Counter
 	queueFull prometheus.Counter
 	panics    prometheus.Counter
+	knocks    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
@@ -43,6 +44,8 @@ func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
 		slow:      counter("sessions_slow_total", "Sessions closed because they did not read."),
 		panics:    counter("panics_total", "Faults of the node that ended one topic or request; please report them."),
 		queueFull: counter("topic_queue_full_total", "Requests refused because a topic's queue was full."),
+		knocks: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_knocks_total",
+			Help: "First contacts of other nodes' users, by what became of them."}, []string{"verdict"}),
 		latency: f.NewHistogramVec(prometheus.HistogramOpts{Name: "parley_request_seconds", Help: "From reading a request to its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 3, 11)}, []string{"verb"}),
 	}

@@ -28,6 +28,8 @@ type Node struct {
 	metrics  *metrics
 	gate     *gate
 	learnt   *learnt
+	standing *standing // nil without a network
+	vouchers vouchers
 
 	ctx  context.Context // ends when the node does
 	stop context.CancelFunc
@@ -67,6 +69,13 @@ func New(cfg Config) (*Node, error) {
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.accounts = newAccounts(cfg, n.name)
 	n.metrics = newMetrics(cfg.Metrics, n)
+	if cfg.Network != nil {
+		n.vouchers = vouchers{of: map[protocol.Node][]byte{}, since: map[protocol.Node]time.Time{}}
+		var err error
+		if n.standing, err = newStanding(n); err != nil {
+			return nil, err
+		}
+	}
 	return n, nil
 }
 
@@ -90,12 +99,18 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(janitorPeriod)
 	defer tick.Stop()
+	tend := time.NewTicker(standingPeriod)
+	defer tend.Stop()
 	for {
 		select {
 		case now := <-tick.C:
 			n.evictTopics(now)
 			if _, err := n.collectFiles(now); err != nil {
 				n.log.Warn("collecting unused files failed", "err", err)
+			}
+		case <-tend.C:
+			if n.standing != nil {
+				n.standing.tend()
 			}
 		case <-ctx.Done():
 			n.shutdown()
@@ -122,6 +137,9 @@ func (n *Node) shutdown() {
 		s.close(CloseShutdown)
 	}
 	n.recordSeen()
+	if n.standing != nil {
+		n.standing.save()
+	}
 	n.wg.Wait()
 	n.accounts.close()
 	n.stop()

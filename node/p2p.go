@@ -68,46 +68,21 @@ func maskP2P(m protocol.Mode) protocol.Mode { return m&protocol.ModeP2P | protoc
 // begin stores the topic and both subscriptions.
 func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 	me, peer := q.who.User, p.t.id.Peer(q.who.User)
+	if p.n.remote(peer) {
+		if err := p.n.standing.outward(me); err != nil {
+			return err
+		}
+	}
 	var mine, theirs store.Sub
 	rec := &store.Topic{ID: p.t.id, Created: q.at, Updated: q.at}
-	err := p.update(func(tx store.Tx) error {
-		self, err := tx.User(me)
-		if err != nil {
+	err := p.update(func(tx store.Tx) (err error) {
+		if mine, theirs, err = p.drafts(tx, q, in, want); err != nil {
 			return err
 		}
-		other, err := tx.User(peer)
-		if errors.Is(err, store.ErrNotFound) && p.n.remote(peer) {
-			other = shadow(peer, q.at)
-			err = tx.PutUser(other)
-		}
-		if err != nil {
-			return err
-		}
-		given := other.Defacs.For(q.who.Level)
-		if other.State != store.StateOK {
-			return protocol.NotFound
-		}
-		if !given.Has(protocol.Join) {
-			return protocol.Denied
-		}
-		defacs := self.Defacs
-		if in.Set != nil && in.Set.Desc != nil {
-			if defacs, err = changeDefacs(defacs, in.Set.Desc.Defacs); err != nil {
-				return err
-			}
-		}
-		mine = newSub(p.t.id, me, want, given|protocol.Approve, q.at)
-		if mine.Private, err = privateOf(in); err != nil {
-			return err
-		}
-		theirs = newSub(p.t.id, peer, protocol.ModeP2P, maskP2P(defacs.For(other.Level)), q.at)
 		if err := p.n.checkSubs(tx, me); err != nil {
 			return err
 		}
-		if err := tx.PutTopic(rec); err != nil {
-			return err
-		}
-		if err := errors.Join(tx.PutSub(&mine), tx.PutSub(&theirs)); err != nil {
+		if err := errors.Join(tx.PutTopic(rec), tx.PutSub(&mine), tx.PutSub(&theirs)); err != nil {
 			return err
 		}
 		return p.tellMode(tx, &mine, &theirs, true)
@@ -120,6 +95,40 @@ func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 	p.members[peer] = &member{sub: theirs}
 	q.then = func() { p.introduce(q, me, peer) }
 	return nil
+}
+
+// drafts are both subscriptions of a conversation that q begins.
+func (p *p2p) drafts(tx store.Tx, q *request, in *protocol.Sub, want protocol.Mode) (mine, theirs store.Sub, err error) {
+	me, peer := q.who.User, p.t.id.Peer(q.who.User)
+	self, err := tx.User(me)
+	if err != nil {
+		return mine, theirs, err
+	}
+	other, err := tx.User(peer)
+	if errors.Is(err, store.ErrNotFound) && p.n.remote(peer) {
+		other = shadow(peer, q.at)
+		err = tx.PutUser(other)
+	}
+	if err != nil {
+		return mine, theirs, err
+	}
+	given := other.Defacs.For(q.who.Level)
+	switch {
+	case other.State != store.StateOK:
+		return mine, theirs, protocol.NotFound
+	case !given.Has(protocol.Join):
+		return mine, theirs, protocol.Denied
+	}
+	defacs := self.Defacs
+	if in.Set != nil && in.Set.Desc != nil {
+		if defacs, err = changeDefacs(defacs, in.Set.Desc.Defacs); err != nil {
+			return mine, theirs, err
+		}
+	}
+	mine = newSub(p.t.id, me, want, given|protocol.Approve, q.at)
+	theirs = newSub(p.t.id, peer, protocol.ModeP2P, maskP2P(defacs.For(other.Level)), q.at)
+	mine.Private, err = privateOf(in)
+	return mine, theirs, err
 }
 
 // introduce tells both users of their new conversation, and that the other is

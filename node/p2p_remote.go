@@ -7,6 +7,7 @@ import (
 	"parley/federation"
 	"parley/protocol"
 	"parley/protocol/s2s"
+	"parley/reputation"
 	"parley/store"
 )
 
@@ -72,6 +73,7 @@ func (r *room) tellMode(tx store.Tx, mine, theirs *store.Sub, face bool) error {
 			return err
 		}
 		p.Mode.Card = r.n.cardOf(u)
+		p.Mode.Vouchers = r.n.vouchers.shown()
 	}
 	key := "mode\x00" + string(r.t.id)
 	if face {
@@ -246,7 +248,7 @@ func (p *p2p) receive(from federation.Peer, post *s2s.Post) error {
 	}
 	switch {
 	case post.Mode != nil && p.rec == nil:
-		return p.approached(post)
+		return p.approached(from, post)
 	case p.rec == nil:
 		return protocol.NotFound
 	case post.Mode != nil:
@@ -262,10 +264,41 @@ func (p *p2p) receive(from federation.Peer, post *s2s.Post) error {
 }
 
 // approached begins a conversation at the wish of a remote user: ours has to accept.
-func (p *p2p) approached(post *s2s.Post) error {
+func (p *p2p) approached(from federation.Peer, post *s2s.Post) error {
 	if post.Mode.Ended {
 		return nil
 	}
+	if err := p.approachable(post); err != nil {
+		return err
+	}
+	undo, err := p.n.standing.knock(from, post.From, post.Mode.Vouchers)
+	if err != nil {
+		return err
+	}
+	if err := p.open(post); err != nil {
+		undo()
+		return err
+	}
+	return nil
+}
+
+// approachable reports whether our user takes first contacts.
+func (p *p2p) approachable(post *s2s.Post) error {
+	user, err := p.n.lookUp(post.To)
+	switch {
+	case errors.Is(err, protocol.NotFound):
+		p.n.standing.observe(post.From, reputation.Probe, "")
+		return err
+	case err != nil:
+		return err
+	case !user.Defacs.Auth.Has(protocol.Join):
+		return protocol.Denied
+	}
+	return nil
+}
+
+// open stores a conversation that a remote user has begun.
+func (p *p2p) open(post *s2s.Post) error {
 	now := time.Now()
 	rec := &store.Topic{ID: p.t.id, Created: now, Updated: now}
 	mine := newSub(p.t.id, post.To, modeFirstWant, maskP2P(post.Mode.Given), now)
@@ -274,12 +307,6 @@ func (p *p2p) approached(post *s2s.Post) error {
 		user, err := tx.User(post.To)
 		if err != nil {
 			return err
-		}
-		switch {
-		case user.State != store.StateOK:
-			return protocol.NotFound
-		case !user.Defacs.Auth.Has(protocol.Join):
-			return protocol.Denied
 		}
 		theirs.Given &= user.Defacs.Auth
 		if c := post.Mode.Card; c != nil && c.User == post.From {

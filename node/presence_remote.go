@@ -328,6 +328,7 @@ func (n *Node) linked(to protocol.Node, s federation.LinkState) {
 	switch s {
 	case federation.LinkUp:
 		n.digest(to)
+		n.standing.refresh(to)
 	case federation.LinkClosed:
 		n.forgetPresence(to)
 	case federation.LinkLost:

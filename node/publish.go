@@ -246,6 +246,9 @@ func (r *room) stored(p *pending) {
 		author.marks = store.Marks{Recv: p.m.Seq, Read: p.m.Seq}
 	}
 	r.n.metrics.published.Inc()
+	if !p.told {
+		r.weigh(p.m)
+	}
 }
 
 // append writes one message.

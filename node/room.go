@@ -26,6 +26,7 @@ type room struct {
 	shown    bool // members of the group were told that somebody is there
 	call     *call
 	slow     []slowPub // oldest first
+	talk     talk      // with another node's user
 
 	// also is done in the next transaction, with which it ends; peers are the nodes to
 	// wake after it.

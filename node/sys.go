@@ -62,6 +62,7 @@ func (s *sys) pubs(qs []*request) {
 			continue
 		}
 		q.ok(202, map[string]any{"seq": m.Seq})
+		s.n.reported(q.who.User, m.Content)
 		s.deliver(m, nil)
 	}
 }

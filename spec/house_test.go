@@ -37,6 +37,7 @@ var doors = map[string][]string{
 	"github.com/nyaruka/phonenumbers":     {"node/auth"},
 	"github.com/prometheus/client_golang": {"node", "node/httpd", "cmd/parley"},
 	"golang.org/x/net/idna":               {"node/auth"},
+	"golang.org/x/net/publicsuffix":       {"node"},
 	"golang.org/x/text/secure/precis":     {"node"},
 	"golang.org/x/text/unicode/norm":      {"node"},
 	"golang.org/x/time":                   {"node", "federation", "federation/quic"},

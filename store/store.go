@@ -77,6 +77,7 @@ type Tx interface {
 	Inbox
 	Peers
 	Followers
+	Values
 }
 
 // State of an account.

@@ -99,7 +99,6 @@ func (s *Server) public() http.Handler {
 	mux.HandleFunc("/v0/urlpreview", s.notOffered)
 	mux.HandleFunc("/v0/", s.unknown)
 	mux.HandleFunc("/healthz", s.health)
-	mux.HandleFunc("GET /.well-known/parley", s.wellKnown)
 	mux.Handle("/", s.static())
 	return s.observe(mux)
 }

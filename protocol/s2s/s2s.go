@@ -188,6 +188,8 @@ type Mode struct {
 	Given protocol.Mode `cbor:"2,keyasint"`
 	Ended bool          `cbor:"3,keyasint,omitempty"`
 	Card  *Card         `cbor:"4,keyasint,omitempty"` // of the user, when the conversation begins
+	// Vouchers are statements of others about the node (spec/reputation.md), likewise.
+	Vouchers [][]byte `cbor:"5,keyasint,omitempty"`
 }
 
 // Card is the face of a user, signed by the home node: Sig is over [Card.Signed].

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"iter"
 
 	"parley/protocol"
@@ -11,9 +12,10 @@ var (
 	bktPeers      = []byte("peers")      // peer → record
 	bktFollowers  = []byte("followers")  // topic, peer → record
 	bktFollowedBy = []byte("followedby") // peer, topic → nothing
+	bktValues     = []byte("values")     // name → bytes
 
 	// added are the buckets that a file of an earlier release may lack.
-	added = [][]byte{bktPeers, bktFollowers, bktFollowedBy}
+	added = [][]byte{bktPeers, bktFollowers, bktFollowedBy, bktValues}
 )
 
 // Peer implements store.Peers.
@@ -75,3 +77,15 @@ func (x *tx) FollowedBy(n protocol.Node) iter.Seq2[*store.Follower, error] {
 		}
 	}
 }
+
+// Value implements store.Values.
+func (x *tx) Value(name string) ([]byte, error) {
+	v := x.bucket(bktValues).Get(key(name))
+	if v == nil {
+		return nil, store.ErrNotFound
+	}
+	return bytes.Clone(v), nil
+}
+
+// PutValue implements store.Values.
+func (x *tx) PutValue(name string, v []byte) error { return x.bucket(bktValues).Put(key(name), v) }

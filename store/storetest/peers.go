@@ -10,6 +10,7 @@ import (
 var peerCases = map[string]func(*box){
 	"peers":     peers,
 	"followers": followers,
+	"values":    values,
 }
 
 func peers(b *box) {
@@ -68,6 +69,23 @@ func followers(b *box) {
 	b.view(func(tx store.Tx) error {
 		listed(b, "topics", tx.FollowedBy(peer), gp)
 		listed(b, "followers", tx.FollowersOf(h))
+		return nil
+	})
+}
+
+func values(b *box) {
+	b.view(func(tx store.Tx) error {
+		v, err := tx.Value("a")
+		missing(b, "unknown value", v, err)
+		return nil
+	})
+	b.update(func(tx store.Tx) error { return errors.Join(tx.PutValue("a", []byte("1")), tx.PutValue("ab", nil)) })
+	b.update(func(tx store.Tx) error { return tx.PutValue("a", []byte("2")) })
+	b.view(func(tx store.Tx) error {
+		v, err := tx.Value("a")
+		equal(b, "value", string(v), err, "2")
+		v, err = tx.Value("ab")
+		equal(b, "empty value", string(v), err, "")
 		return nil
 	})
 }

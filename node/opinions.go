@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	crand "crypto/rand"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"parley/federation"
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/reputation"
+	"parley/store"
+)
+
+// What nodes say of one another: asked for when a stranger comes, and carried by a
+// node that is praised (spec/reputation.md).
+
+const (
+	maxVouchers   = 8
+	vouchersEvery = 12 * time.Hour
+)
+
+// cryptoRand is randomness that peers cannot foresee.
+func cryptoRand() *rand.Rand {
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails
+	return rand.New(rand.NewChaCha8(seed))
+}
+
+// keyOf is the present key of a node that is known here.
+func (s *standing) keyOf(name protocol.Node) (key ed25519.PublicKey, ok bool) {
+	err := s.n.store.View(func(tx store.Tx) error {
+		p, err := tx.Peer(name)
+		if err == nil && len(p.Keys) > 0 && !p.Keys[0].Revoked {
+			key, ok = p.Keys[0].Key, true
+		}
+		return err
+	})
+	return key, ok && err == nil && len(key) == ed25519.PublicKeySize
+}
+
+// open checks statements; those that are not good are passed over.
+func (s *standing) open(wire [][]byte) []reputation.Statement {
+	var good []reputation.Statement
+	for _, w := range wire[:min(len(wire), maxVouchers)] {
+		if st, err := reputation.OpenStatement(w, s.keyOf, time.Now()); err == nil {
+			good = append(good, st)
+		}
+	}
+	return good
+}
+
+// inquire asks others about a node and takes what they say into account.
+func (s *standing) inquire(who reputation.Sender, carried []reputation.Statement, whom []protocol.Node) {
+	ctx, stop := context.WithTimeout(s.n.ctx, askingTime)
+	defer stop()
+	var mu sync.Mutex
+	var told []reputation.Statement
+	var wg sync.WaitGroup
+	for _, peer := range whom {
+		wg.Go(func() {
+			st, ok := s.ask(ctx, peer, who.Name, reputation.Told)
+			if ok {
+				mu.Lock()
+				told = append(told, st...)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	s.with(func(e *reputation.Engine, now time.Time) {
+		e.Learn(now, who, carried, told)
+		delete(s.asking, who.Name)
+	})
+}
+
+// ask asks a peer what it says of a node.
+func (s *standing) ask(ctx context.Context, peer, about protocol.Node, kind reputation.Kind) ([]reputation.Statement, bool) {
+	wire, err := s.askWire(ctx, peer, about, kind)
+	if err != nil {
+		return nil, false
+	}
+	var good []reputation.Statement
+	for _, st := range s.open([][]byte{wire}) {
+		if st.By == peer && st.About == about && st.Kind == kind {
+			good = append(good, st)
+		}
+	}
+	return good, true
+}
+
+func (s *standing) askWire(ctx context.Context, peer, about protocol.Node, kind reputation.Kind) ([]byte, error) {
+	a, body, err := s.n.cfg.Network.Ask(ctx, peer, &s2s.Ask{Opinion: append([]byte{byte(kind)}, about...)})
+	if body != nil {
+		body.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.Opinion, nil
+}
+
+// answer says what we think of a node to a peer that may ask, or to that node itself.
+func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
+	if s.n.cfg.OpinionKey == nil || len(in) < 2 {
+		return failed(protocol.NotOffered)
+	}
+	kind := reputation.Kind(in[0])
+	about, err := protocol.ParseNode(string(in[1:]))
+	if err != nil || kind != reputation.Carried && kind != reputation.Told || (kind == reputation.Carried) != (about == from.Name) {
+		return failed(protocol.Malformed)
+	}
+	var st reputation.Statement
+	may, ok := false, false
+	s.with(func(e *reputation.Engine, now time.Time) {
+		if may = e.MayAnswer(now, from.Name); may {
+			st, ok = e.Opinion(now, s.n.name, about, kind)
+		}
+	})
+	switch {
+	case !may:
+		return failed(protocol.TooMany)
+	case !ok:
+		return failed(protocol.NotFound)
+	}
+	wire, err := st.Sign(s.n.cfg.OpinionKey)
+	if err != nil {
+		return failed(err)
+	}
+	return &s2s.Answer{Opinion: wire}
+}
+
+// vouchers are statements about this node that it shows to strangers; refreshed from
+// those with whom there is a link.
+type vouchers struct {
+	mu    sync.Mutex
+	of    map[protocol.Node][]byte
+	since map[protocol.Node]time.Time
+}
+
+// refresh asks a peer for its word about us, when there is a link, now and then.
+func (s *standing) refresh(peer protocol.Node) {
+	v := &s.n.vouchers
+	v.mu.Lock()
+	due := time.Since(v.since[peer]) > vouchersEvery
+	if due {
+		v.since[peer] = time.Now()
+	}
+	v.mu.Unlock()
+	if !due {
+		return
+	}
+	ctx, stop := context.WithTimeout(s.n.ctx, askingTime)
+	defer stop()
+	wire, err := s.askWire(ctx, peer, s.n.name, reputation.Carried)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err != nil {
+		delete(v.of, peer)
+		return
+	}
+	if len(v.of) < maxVouchers || v.of[peer] != nil {
+		v.of[peer] = wire
+	}
+}
+
+// shown are the statements that go along with a first contact.
+func (v *vouchers) shown() [][]byte {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var all [][]byte
+	for _, w := range v.of {
+		all = append(all, w)
+	}
+	return all
+}

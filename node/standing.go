@@ -1,0 +1,236 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+
+	"parley/federation"
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/reputation"
+	"parley/store"
+)
+
+// standing is what the node thinks of others: the engine of package reputation, fed
+// with what happens here, and asked when a stranger comes.
+type standing struct {
+	n *Node
+
+	mu     sync.Mutex
+	e      *reputation.Engine
+	asking map[protocol.Node]bool
+	saved  []byte // what the store has
+}
+
+// Names of what is kept in the store.
+const (
+	valueStanding = "standing"
+	valueIgnored  = "standing ignored" // until when silence has been counted
+)
+
+const (
+	standingPeriod = 5 * time.Minute     // between two looks at the clock, and saves
+	ignoredAfter   = 3 * 24 * time.Hour  // a first contact found no reaction
+	strangerLife   = 30 * 24 * time.Hour // after which one is dropped
+	askingTime     = 5 * time.Second     // for what others think
+)
+
+// newStanding reads what was known at the last stop.
+func newStanding(n *Node) (*standing, error) {
+	s := &standing{n: n, e: reputation.New(reputation.Config{}, time.Now()), asking: map[protocol.Node]bool{}}
+	err := n.store.View(func(tx store.Tx) (err error) {
+		s.saved, err = tx.Value(valueStanding)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var state reputation.State
+	if err := json.Unmarshal(s.saved, &state); err != nil {
+		n.log.Error("what was known of other nodes cannot be read, and is forgotten", "err", err)
+		return s, nil
+	}
+	s.e.Import(time.Now(), state)
+	return s, nil
+}
+
+// save keeps what is known, if it has changed.
+func (s *standing) save() {
+	s.mu.Lock()
+	state, err := json.Marshal(s.e.Export(time.Now()))
+	s.mu.Unlock()
+	if err == nil && !bytes.Equal(state, s.saved) {
+		err = s.n.store.Update(func(tx store.Tx) error { return tx.PutValue(valueStanding, state) })
+	}
+	if err != nil {
+		s.n.log.Error("what is known of other nodes not stored", "err", err)
+		return
+	}
+	s.saved = state
+}
+
+// with runs f on the engine and logs what it changed by itself.
+func (s *standing) with(f func(e *reputation.Engine, now time.Time)) {
+	s.mu.Lock()
+	f(s.e, time.Now())
+	changes := s.e.Changes()
+	s.mu.Unlock()
+	for _, c := range changes {
+		s.n.log.Info("standing of a node has changed", "peer", c.Peer, "what", c.What)
+	}
+}
+
+// sender is what is known of a peer before its behaviour is.
+func sender(p federation.Peer) reputation.Sender {
+	s := senderOf(p.Name)
+	s.Prefix = reputation.PrefixOf(p.Addr)
+	if p.Proof == federation.ByKeyName {
+		s.Domain, s.Proof = "", reputation.ProofKey
+	}
+	return s
+}
+
+// senderOf is what a name tells.
+func senderOf(name protocol.Node) reputation.Sender {
+	s := reputation.Sender{Name: name, Proof: reputation.ProofDomain}
+	if federation.KeyOf(name) != nil {
+		s.Proof = reputation.ProofKey
+		return s
+	}
+	domain, err := publicsuffix.EffectiveTLDPlusOne(string(name))
+	if err != nil { // a bare word, or a public suffix itself
+		domain = string(name)
+	}
+	s.Domain = domain
+	return s
+}
+
+// A waiting error says that a post may come again later.
+type waiting struct {
+	after  time.Duration
+	reason string
+}
+
+// Error implements error.
+func (w *waiting) Error() string { return w.reason }
+
+// verdict is what a peer is told.
+func (w *waiting) verdict(n uint64) s2s.Verdict {
+	return s2s.Verdict{N: n, Outcome: s2s.Later, Fault: protocol.TooMany, Reason: w.reason,
+		Wait: uint32(max(w.after, time.Second) / time.Second)}
+}
+
+// knock decides about the first contact of a remote user. Meanwhile others are asked
+// about a node that is new.
+func (s *standing) knock(from federation.Peer, user protocol.UserID, vouchers [][]byte) (undo func(), err error) {
+	who := sender(from)
+	carried := s.open(vouchers)
+	var v reputation.Verdict
+	var ask []protocol.Node
+	s.with(func(e *reputation.Engine, now time.Time) {
+		v = e.FirstContact(now, who, user)
+		if !s.asking[from.Name] {
+			if ask = e.Plan(now, who, carried, cryptoRand()); len(ask) > 0 {
+				s.asking[from.Name] = true
+			}
+		}
+	})
+	if len(ask) > 0 {
+		s.n.start(func() { s.inquire(who, carried, ask) })
+	}
+	if v.Action == reputation.Wait {
+		if len(ask) > 0 {
+			v.After = min(v.After, askingTime)
+		}
+		s.n.metrics.knocks.WithLabelValues("later").Inc()
+		return nil, &waiting{v.After, v.Reason.String()}
+	}
+	s.n.metrics.knocks.WithLabelValues("admitted").Inc()
+	return func() {
+		s.with(func(e *reputation.Engine, now time.Time) { e.Refund(now, who, user, v) })
+	}, nil
+}
+
+// outward decides whether one of our users may write to a stranger of another node.
+func (s *standing) outward(id protocol.UserID) error {
+	u, err := s.n.lookUp(id)
+	if err != nil {
+		return err
+	}
+	var v reputation.OutVerdict
+	s.with(func(e *reputation.Engine, now time.Time) { v, _ = e.Outbound(now, u.ID, now.Sub(u.Created)) })
+	switch v {
+	case reputation.OutLimited:
+		return &protocol.Error{Fault: protocol.TooMany, What: "new contacts on other nodes"}
+	case reputation.OutSuspended:
+		return &protocol.Error{Fault: protocol.Denied, What: "complaints from other nodes"}
+	}
+	return nil
+}
+
+// observe takes down what a user of another node has done to one of ours.
+func (s *standing) observe(remote protocol.UserID, ev reputation.Event, by protocol.UserID) {
+	if s == nil {
+		return
+	}
+	r, err := s.reporter(by)
+	if err != nil {
+		s.n.log.Error("evidence about another node is lost", "err", err)
+		return
+	}
+	s.with(func(e *reputation.Engine, now time.Time) { e.Observe(now, s.known(remote.Node()), ev, r) })
+}
+
+// known is a peer as it was seen last.
+func (s *standing) known(name protocol.Node) reputation.Sender {
+	who := senderOf(name)
+	var p *store.Peer
+	err := s.n.store.View(func(tx store.Tx) (err error) {
+		p, err = tx.Peer(name)
+		return err
+	})
+	if err == nil && len(p.Addrs) > 0 {
+		if a, err := netip.ParseAddrPort(p.Addrs[0]); err == nil {
+			who.Prefix = reputation.PrefixOf(a.Addr())
+		}
+	}
+	return who
+}
+
+// partnersMatter is from how many conversations on more do not add to a user's word.
+const partnersMatter = 5
+
+// reporter is who stands behind an event.
+func (s *standing) reporter(u protocol.UserID) (r reputation.Reporter, err error) {
+	if u == "" {
+		return r, nil
+	}
+	err = s.n.store.View(func(tx store.Tx) error {
+		user, err := tx.User(u)
+		if err != nil {
+			return err
+		}
+		r = reputation.Reporter{User: u, Age: time.Since(user.Created)}
+		for sub, err := range tx.SubsOf(u) {
+			if err != nil {
+				return err
+			}
+			if sub.Topic.Kind() == protocol.KindP2P && sub.Live() {
+				if r.Partners++; r.Partners == partnersMatter {
+					break
+				}
+			}
+		}
+		return nil
+	})
+	return r, err
+}
