@@ -53,6 +53,12 @@ type Limits struct {
 	MaxSubscribers int           // of a group; 512
 	MaxTags        int           // of a user or topic; 16
 	MaxFile        int64         // bytes of an upload; 32 MiB
+	MaxGuestFile   int64         // bytes of an upload without an account, for one that is about to be; 512 KiB
+	GuestBytes     int64         // of such files in all, until they are used or removed; 256 MiB
+	GuestRate      float64       // such uploads a second, per address; 0.01
+	GuestBurst     int           // 10
+	UploadRate     float64       // uploads a second, per user; 1
+	UploadBurst    int           // 200
 	MaxHistory     int           // messages in one page; 100
 	MaxSubs        int           // subscriptions of one user; 2000
 	SendQueue      int           // bytes waiting for a slow session before it is closed; 4 MiB

@@ -44,6 +44,7 @@ const grave = "~"
 // Upload is a file on its way in.
 type Upload struct {
 	Who   Identity
+	From  Origin
 	Topic string // what the file is for, as the client says
 	Name  string // without a path
 	MIME  string // type and subtype
@@ -54,14 +55,19 @@ type Upload struct {
 }
 
 // SaveFile stores a file. Unless it is put to use it is removed after a while.
-// Errors: TooLarge, Unauthorized (nobody may upload anonymously but for a new
-// account), Full, NotOffered, Policy (over the user's quota), and those of Body.
+// Errors: TooLarge, TooMany (at a time), Unauthorized (nobody may upload anonymously
+// but for a new account), Full, NotOffered, Policy (over the user's quota), and those
+// of Body.
 func (n *Node) SaveFile(ctx context.Context, up Upload) (*store.File, error) {
 	if n.cfg.Blobs == nil {
 		return nil, protocol.NotOffered
 	}
+	limit, err := n.mayUpload(&up)
+	if err != nil {
+		return nil, err
+	}
 	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: bytesAbsent, Created: time.Now().Add(uploadTime)}
-	err := n.store.Update(func(tx store.Tx) error {
+	err = n.store.Update(func(tx store.Tx) error {
 		if err := n.withinQuota(tx, f.User, 0); err != nil {
 			return err
 		}
@@ -70,7 +76,7 @@ func (n *Node) SaveFile(ctx context.Context, up Upload) (*store.File, error) {
 	if err != nil {
 		return nil, fileFault(err)
 	}
-	err = n.receive(ctx, f, &up)
+	err = n.receive(ctx, f, &up, limit)
 	if err == nil {
 		err = n.keepFile(f)
 	}
@@ -88,14 +94,13 @@ func newFileID() string {
 }
 
 // receive brings the bytes to the disk and completes f.
-func (n *Node) receive(ctx context.Context, f *store.File, up *Upload) error {
+func (n *Node) receive(ctx context.Context, f *store.File, up *Upload, limit int64) error {
 	w, err := n.cfg.Blobs.Create(f.ID)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	sum := sha256.New()
-	limit := n.cfg.Limits.MaxFile
 	size, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(up.Body, limit+1))
 	switch {
 	case err != nil:
@@ -108,8 +113,13 @@ func (n *Node) receive(ctx context.Context, f *store.File, up *Upload) error {
 			return err
 		}
 	}
-	if up.Who.User == "" && up.Topic != newAccountTopic {
-		return protocol.Unauthorized
+	if up.Who.User == "" {
+		if up.Topic != newAccountTopic {
+			return protocol.Unauthorized
+		}
+		if err := n.guestHasRoom(size); err != nil {
+			return err
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -30,6 +30,7 @@ type Node struct {
 	learnt   *learnt
 	standing *standing // nil without a network
 	vouchers vouchers
+	uploads  *uploadLimits
 
 	ctx  context.Context // ends when the node does
 	stop context.CancelFunc
@@ -68,6 +69,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.accounts = newAccounts(cfg, n.name)
+	n.uploads = newUploadLimits(&cfg)
 	n.metrics = newMetrics(cfg.Metrics, n)
 	if cfg.Network != nil {
 		n.vouchers = vouchers{of: map[protocol.Node][]byte{}, since: map[protocol.Node]time.Time{}}
@@ -271,6 +273,12 @@ func (c *Config) setDefaults() {
 	orDefault(&l.MaxSubscribers, 512)
 	orDefault(&l.MaxTags, 16)
 	orDefault(&l.MaxFile, 32<<20)
+	orDefault(&l.MaxGuestFile, 512<<10)
+	orDefault(&l.GuestBytes, 256<<20)
+	orDefault(&l.GuestRate, 0.01)
+	orDefault(&l.GuestBurst, 10)
+	orDefault(&l.UploadRate, 1)
+	orDefault(&l.UploadBurst, 200)
 	orDefault(&l.MaxHistory, 100)
 	orDefault(&l.MaxSubs, 2000)
 	orDefault(&l.SendQueue, 4<<20)

@@ -277,7 +277,7 @@ func TestUploadRefusals(t *testing.T) {
 			t.Errorf("%s: HTTP %d %s", f.file, resp.StatusCode, body)
 		}
 	}
-	guest := field{name: "file", value: strings.Repeat("x", 1<<20+1), file: "a", kind: "text/plain"}
+	guest := field{name: "file", value: strings.Repeat("x", 512<<10+1), file: "a", kind: "text/plain"}
 	body, kind := multi(guest, field{name: "topic", value: "newacc"})
 	if resp, body := do(t, "POST", "http://"+h.addr+"/v0/file/u/", body, kind, keyHeader); resp.StatusCode != 413 {
 		t.Errorf("a guest's large file: HTTP %d %s", resp.StatusCode, body)

@@ -23,7 +23,6 @@ const (
 	maxUploadsEach = 8  // of one user
 	maxGuests      = 8  // at once without credentials, for accounts to be
 	maxGuestsEach  = 2  // from one address
-	maxGuestFile   = 1 << 20
 	maxFields      = 16 // beside the file
 	maxField       = 4 << 10
 	maxName        = 255
@@ -152,7 +151,6 @@ func (u *uploading) next() (*multipart.Part, error) {
 }
 
 func (u *uploading) save(file *multipart.Part) error {
-	guest := u.who.User == ""
 	body := bufio.NewReaderSize(bodyReader{file}, sniffBytes)
 	head, err := body.Peek(sniffBytes)
 	if err != nil && err != io.EOF {
@@ -160,13 +158,11 @@ func (u *uploading) save(file *multipart.Part) error {
 	}
 	up := node.Upload{
 		Who:   u.who,
+		From:  u.s.origin(u.r, "http", false),
 		Name:  fileName(file.FileName()),
 		MIME:  fileType(file.Header.Get("Content-Type"), head),
 		Body:  body,
 		After: u.after,
-	}
-	if guest {
-		up.Body = &guestReader{r: body, left: maxGuestFile}
 	}
 	f, err := u.s.node.SaveFile(u.r.Context(), up)
 	if err != nil {
@@ -203,20 +199,6 @@ func (b bodyReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if err != nil && err != io.EOF {
 		err = &protocol.Error{Fault: bodyFault(err), Err: err}
-	}
-	return n, err
-}
-
-// guestReader fails after a number of bytes.
-type guestReader struct {
-	r    io.Reader
-	left int
-}
-
-func (g *guestReader) Read(p []byte) (int, error) {
-	n, err := g.r.Read(p)
-	if g.left -= n; g.left < 0 {
-		return n, protocol.TooLarge
 	}
 	return n, err
 }

@@ -179,6 +179,19 @@ type Files struct {
 	MaxSize Size `toml:"max_size"`
 	// What one user's files may take in all. "0": no limit.
 	Quota Size `toml:"quota"`
+	// Files a second that one user may send.
+	Rate float64 `toml:"rate"`
+	// Files that a user may send at once before that rate counts.
+	Burst int `toml:"burst"`
+	// Largest file that can be sent without an account: the picture of one that is about
+	// to be made. With accounts.registration = "closed" nobody can.
+	GuestMaxSize Size `toml:"guest_max_size"`
+	// What such files may take in all, until an account uses them or they are removed.
+	GuestQuota Size `toml:"guest_quota"`
+	// Such files a second from one address.
+	GuestRate float64 `toml:"guest_rate"`
+	// Such files at once before that rate counts.
+	GuestBurst int `toml:"guest_burst"`
 	// Files that no message uses are removed after this time.
 	KeepUnused Duration `toml:"keep_unused"`
 }

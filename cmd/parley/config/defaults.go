@@ -28,9 +28,22 @@ func Default() Config {
 		Email:  Email{SMTPTLS: "starttls"},
 		Tel:    Tel{Country: "US"},
 		Calls:  Calls{Timeout: Duration{30 * time.Second}},
-		Files:  Files{MaxSize: 32 << 20, KeepUnused: Duration{time.Hour}},
+		Files:  defaultFiles(),
 		Limits: defaultLimits(),
 		Log:    Log{Level: "info", Format: "text"},
+	}
+}
+
+func defaultFiles() Files {
+	return Files{
+		MaxSize:      32 << 20,
+		Rate:         1,
+		Burst:        200,
+		GuestMaxSize: 512 << 10,
+		GuestQuota:   256 << 20,
+		GuestRate:    0.01,
+		GuestBurst:   10,
+		KeepUnused:   Duration{time.Hour},
 	}
 }
 
