@@ -133,6 +133,10 @@ func (k *Key) Public() ed25519.PublicKey {
 // something else; TLS and X.509 do.
 func (k *Key) Signer() crypto.Signer { return k.private }
 
+// Private is the key itself, for what signs by itself with a domain of its own
+// ([reputation.Statement.Sign]).
+func (k *Key) Private() ed25519.PrivateKey { return k.private }
+
 // Pin names the key to people: see [Pin].
 func (k *Key) Pin() string { return Pin(k.Public()) }
 
