@@ -112,7 +112,7 @@ func checkRooms(f *file) []finding {
 	}
 	f.imports(func(at token.Pos, p string) {
 		if to, ok := strings.CutPrefix(p, module+"/"); ok {
-			if err := mayImport(f.pkg, to, f.test); err != nil {
+			if err := mayImport(f.pkg, to, forTests(f)); err != nil {
 				all = append(all, f.found(at, "%s may not import %s: %v", f.pkg, to, err))
 			}
 		}
@@ -137,7 +137,7 @@ func checkTestPackages(f *file) []finding {
 	var all []finding
 	f.imports(func(at token.Pos, p string) {
 		in, ours := strings.CutPrefix(p, module+"/")
-		if ours && testPackage(in) || room(p) == "testing" {
+		if ours && testPackage(in) || room(p) == "testing" && f.pkg != bubbles {
 			all = append(all, f.found(at, "%s is for tests only", p))
 		}
 	})

@@ -41,6 +41,7 @@ func TestRules(t *testing.T) {
 		{"rooms", sources{"store/a.go": imports("parley/store/bolt")}, "imports only those that it is in"},
 		{"rooms", sources{"store/bolt/a.go": imports("parley/store/other")}, "imports only those that it is in"},
 		{"rooms", sources{"store/a_test.go": imports("parley/store/bolt")}, ""},
+		{"rooms", sources{"store/storetest/a.go": imports("parley/store/bolt")}, ""},
 		{"rooms", sources{"node/a.go": imports("parley/store/bolt")}, "only testnet and cmd choose plugs"},
 		{"rooms", sources{"node/a_test.go": imports("parley/store/bolt")}, ""},
 		{"rooms", sources{"node/httpd/a.go": imports("parley/node", "parley/protocol/ws")}, ""},
@@ -70,6 +71,8 @@ func TestRules(t *testing.T) {
 		{"test packages", sources{"testnet/a.go": imports("parley/federation/fedtest")}, "for tests only"},
 		{"test packages", sources{"node/a.go": imports("testing")}, "for tests only"},
 		{"test packages", sources{"node/a.go": imports("testing/iotest")}, "for tests only"},
+		{"test packages", sources{"testnet/vtime/a.go": imports("testing", "testing/synctest")}, ""},
+		{"test packages", sources{"testnet/a.go": imports("testing/synctest")}, "for tests only"},
 
 		{"package comments", sources{"store/a.go": "// Package p is.", "store/b.go": ""}, ""},
 		{"package comments", sources{"store/a.go": "// Package q is."}, "package store has no comment"},

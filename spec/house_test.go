@@ -51,6 +51,10 @@ var doors = map[string][]string{
 	"go.uber.org/goleak":                  {"tests"},
 }
 
+// bubbles is the one package that uses testing/synctest outside of tests: in it
+// federations run in virtual time.
+const bubbles = "testnet/vtime"
+
 // Measures.
 const (
 	maxFunc    = 60  // lines of a function
