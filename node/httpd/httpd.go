@@ -3,6 +3,7 @@
 //	/v0/channels      WebSocket               /v0/channels/lp  long polling
 //	/v0/file/u        upload                  /v0/file/s/…     download
 //	/                 a web client            /healthz         is the node well?
+//	/.well-known/parley   the node's key, for other nodes
 //
 // and on a listener of its own, for operators on loopback: /metrics,
 // /debug/pprof/, /admin/, and /v0/channels where root users may log in.
@@ -66,6 +67,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Web            fs.FS        // served at /; nil: nothing is
 	AdminHandler   http.Handler // at /admin/ of the operators' listener; nil: none
+	// WellKnown is what other nodes find at /.well-known/parley; nil: nothing.
+	WellKnown func() []byte
 	// Health tells why the node cannot do its work; nil: it always can.
 	Health   func(context.Context) error
 	Registry *prometheus.Registry // nil: one of its own

@@ -62,6 +62,19 @@ func (s *Server) notOffered(w http.ResponseWriter, _ *http.Request) { refuse(w, 
 
 func (s *Server) unknown(w http.ResponseWriter, _ *http.Request) { refuse(w, protocol.NotFound) }
 
+// wellKnown tells other nodes which key this one has (spec/discovery.md#well-known).
+func (s *Server) wellKnown(w http.ResponseWriter, _ *http.Request) {
+	if s.cfg.WellKnown == nil {
+		refuse(w, protocol.NotFound)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "max-age=300")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(s.cfg.WellKnown()) // whoever asked has gone
+}
+
 // health answers 200, or 503 if the node cannot do its work. Why is in the log only.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	status, body := http.StatusOK, `{"status":"ok"}`

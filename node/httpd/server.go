@@ -99,6 +99,7 @@ func (s *Server) public() http.Handler {
 	mux.HandleFunc("/v0/urlpreview", s.notOffered)
 	mux.HandleFunc("/v0/", s.unknown)
 	mux.HandleFunc("/healthz", s.health)
+	mux.HandleFunc("GET /.well-known/parley", s.wellKnown)
 	mux.Handle("/", s.static())
 	return s.observe(mux)
 }

@@ -354,6 +354,18 @@ func TestUnknownPaths(t *testing.T) {
 	}
 }
 
+func TestWellKnown(t *testing.T) {
+	s := run(t, Config{Node: newEcho(), WellKnown: func() []byte { return []byte("{}\n") }})
+	resp, body := do(t, "GET", "http://"+s.addr+"/.well-known/parley", "")
+	if resp.StatusCode != 200 || body != "{}\n" || resp.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("HTTP %d %q, %v", resp.StatusCode, body, resp.Header)
+	}
+	s = run(t, Config{Node: newEcho()})
+	if resp, _ := do(t, "GET", "http://"+s.addr+"/.well-known/parley", ""); resp.StatusCode != 404 {
+		t.Errorf("without a document: HTTP %d", resp.StatusCode)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	var sick error
 	s := run(t, Config{Node: newEcho(), Health: func(context.Context) error { return sick }})
