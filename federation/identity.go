@@ -31,17 +31,24 @@ var (
 
 const (
 	pemType   = "PRIVATE KEY"
+	rootType  = "PARLEY SECRET" // kept when the key is changed: see Key.root
 	pinPrefix = "ed25519:"
 	keyMode   = 0o600
 )
 
 // Key is the one secret by which a node proves who it is (spec/naming.md).
-type Key struct{ private ed25519.PrivateKey }
+type Key struct {
+	private ed25519.PrivateKey
+	root    []byte // what Secret derives from, of an earlier key; nil: this key's seed
+}
 
 // CreateKey makes a key and keeps it in a new file: PKCS #8 (RFC 8410) in PEM,
 // readable by the owner only. A file that is there is not touched: ErrKeyExists.
 // When it returns nil, the key is on the disk for good.
-func CreateKey(path string) (*Key, error) {
+func CreateKey(path string) (*Key, error) { return createKey(path, nil) }
+
+// createKey makes a key whose secrets are those of the root, if that is not nil.
+func createKey(path string, root []byte) (*Key, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
@@ -50,10 +57,14 @@ func CreateKey(path string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
-	if err := writeNew(path, pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})); err != nil {
+	text := pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})
+	if root != nil {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: rootType, Bytes: root})...)
+	}
+	if err := writeNew(path, text); err != nil {
 		return nil, err
 	}
-	return &Key{private}, nil
+	return &Key{private, root}, nil
 }
 
 // writeNew makes the file whole and lasting, or not at all: the bytes go to a
@@ -100,16 +111,23 @@ func LoadKey(path string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the key: %w", err)
 	}
-	private, err := parseKey(content)
+	key, err := parseKey(content)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, path)
 	}
-	return &Key{private}, nil
+	return key, nil
 }
 
-func parseKey(content []byte) (ed25519.PrivateKey, error) {
+func parseKey(content []byte) (*Key, error) {
 	block, rest := pem.Decode(content)
-	if block == nil || block.Type != pemType || len(bytes.TrimSpace(rest)) != 0 {
+	if block == nil || block.Type != pemType {
+		return nil, ErrKeyFormat
+	}
+	var root []byte
+	if more, end := pem.Decode(rest); more != nil && more.Type == rootType && len(more.Bytes) == SecretSize {
+		root, rest = more.Bytes, end
+	}
+	if len(bytes.TrimSpace(rest)) != 0 {
 		return nil, ErrKeyFormat
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
@@ -120,7 +138,7 @@ func parseKey(content []byte) (ed25519.PrivateKey, error) {
 	if !ok {
 		return nil, ErrKeyFormat
 	}
-	return private, nil
+	return &Key{private, root}, nil
 }
 
 // Public is the half that others may know.
@@ -145,13 +163,21 @@ const SecretSize = 32
 
 // Secret derives a secret from the key (HKDF-SHA-256, RFC 5869) that is as good
 // as random to whoever does not have the key. Each label gives another one; a
-// label must never be used for two purposes.
+// label must never be used for two purposes. A key that follows another has the same.
 func (k *Key) Secret(label string) []byte {
-	s, err := hkdf.Key(sha256.New, k.private.Seed(), nil, "parley secret v1\x00"+label, SecretSize)
+	s, err := hkdf.Key(sha256.New, k.secrets(), nil, "parley secret v1\x00"+label, SecretSize)
 	if err != nil { // only if SecretSize were over 255 hashes
 		panic(err)
 	}
 	return s
+}
+
+// secrets is what Secret derives from.
+func (k *Key) secrets() []byte {
+	if k.root != nil {
+		return k.root
+	}
+	return k.private.Seed()
 }
 
 // pinText has one spelling for each key.

@@ -25,7 +25,7 @@ const (
 )
 
 // keyOf is a key of its own for each number.
-func keyOf(n byte) *Key { return &Key{ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32))} }
+func keyOf(n byte) *Key { return &Key{private: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32))} }
 
 // register is what a test says is published.
 type register struct {

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -318,4 +319,39 @@ func FuzzDocument(f *testing.F) {
 			t.Errorf("%q: %+v, %v", text, p, err)
 		}
 	})
+}
+
+// What a node serves, with all that its keys have to say, is what others read.
+func TestPage(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := federation.CreateKey(filepath.Join(dir, federation.KeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	id, err := federation.LoadIdentity(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 40 { // years
+		if err := id.Prepare(false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := id.Change(node, true, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := NewPage(node, id, []string{"host.example:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, time.Hour, string(node))
+	s.serves(func(w http.ResponseWriter, _ *http.Request) { w.Write(p.Bytes()) })
+	got, err := s.client(nil).Published(t.Context(), node, id.Key.Public())
+	if err != nil || !got.Has(id.Key.Public()) || len(got.Statements) != federation.MaxStatements {
+		t.Errorf("%d statements, %v", len(got.Statements), err)
+	}
+	first := p.Bytes()
+	p.made = p.made.Add(-2 * time.Hour)
+	if bytes.Equal(first, p.Bytes()) {
+		t.Error("the page is not renewed")
+	}
 }
