@@ -36,7 +36,7 @@ func (n *Node) Users() ([]UserInfo, error) {
 			if err != nil {
 				return err
 			}
-			if u.State == store.StateDeleted {
+			if u.State == store.StateDeleted || n.remote(u.ID) {
 				continue
 			}
 			info, err := n.userInfo(tx, u)

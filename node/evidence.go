@@ -15,7 +15,7 @@ import (
 // weigh takes a message of a conversation between nodes into account, once it is
 // stored: an answer to a first contact, of ours or theirs, or that it goes on.
 func (r *room) weigh(m *store.Message) {
-	if r.n.standing == nil || m.From == "" || r.n.other(r.t.id) == "" {
+	if m.From == "" || r.n.other(r.t.id) == "" {
 		return
 	}
 	local, remote := r.ends()
@@ -84,7 +84,7 @@ func (r *room) lastWords(before *store.Message) error {
 
 // blocked takes down that our user does not want to hear of the other any more.
 func (r *room) blocked(m *member, old protocol.Mode) {
-	if r.n.standing == nil || r.n.other(r.t.id) == "" || r.n.remote(m.sub.User) {
+	if r.n.other(r.t.id) == "" || r.n.remote(m.sub.User) {
 		return
 	}
 	if old.Has(protocol.Join) && !m.sub.Want.Has(protocol.Join) {
@@ -96,9 +96,6 @@ func (r *room) blocked(m *member, old protocol.Mode) {
 // reported takes down a report to the operators about a user of another node, as
 // clients publish it: {"action":"report","target":"usr…"}.
 func (n *Node) reported(by protocol.UserID, content []byte) {
-	if n.standing == nil {
-		return
-	}
 	var report struct {
 		Action string `json:"action"`
 		Target string `json:"target"`
@@ -133,7 +130,9 @@ func (s *standing) tend() {
 	if err := s.silence(time.Now()); err != nil {
 		s.n.log.Error("silence about strangers not counted", "err", err)
 	}
-	s.save()
+	if err := s.save(); err != nil {
+		s.n.log.Error("what is known of other nodes not stored", "err", err)
+	}
 }
 
 // silence finds first contacts without a reaction.

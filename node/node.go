@@ -28,7 +28,7 @@ type Node struct {
 	metrics  *metrics
 	gate     *gate
 	learnt   *learnt
-	standing *standing // nil without a network
+	standing *standing
 	vouchers vouchers
 	uploads  *uploadLimits
 
@@ -71,14 +71,10 @@ func New(cfg Config) (*Node, error) {
 	n.accounts = newAccounts(cfg, n.name)
 	n.uploads = newUploadLimits(&cfg)
 	n.metrics = newMetrics(cfg.Metrics, n)
-	if cfg.Network != nil {
-		n.vouchers = vouchers{of: map[protocol.Node][]byte{}, since: map[protocol.Node]time.Time{}}
-		var err error
-		if n.standing, err = newStanding(n); err != nil {
-			return nil, err
-		}
-	}
-	return n, nil
+	n.vouchers = vouchers{of: map[protocol.Node][]byte{}, since: map[protocol.Node]time.Time{}}
+	var err error
+	n.standing, err = newStanding(n)
+	return n, err
 }
 
 // Name of the node.
@@ -111,7 +107,7 @@ func (n *Node) Run(ctx context.Context) error {
 				n.log.Warn("collecting unused files failed", "err", err)
 			}
 		case <-tend.C:
-			if n.standing != nil {
+			if n.cfg.Network != nil {
 				n.standing.tend()
 			}
 		case <-ctx.Done():
@@ -139,8 +135,10 @@ func (n *Node) shutdown() {
 		s.close(CloseShutdown)
 	}
 	n.recordSeen()
-	if n.standing != nil {
-		n.standing.save()
+	if n.cfg.Network != nil {
+		if err := n.standing.save(); err != nil {
+			n.log.Error("what is known of other nodes not stored", "err", err)
+		}
 	}
 	n.wg.Wait()
 	n.accounts.close()

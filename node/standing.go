@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -25,7 +24,6 @@ type standing struct {
 	mu     sync.Mutex
 	e      *reputation.Engine
 	asking map[protocol.Node]bool
-	saved  []byte // what the store has
 }
 
 // Names of what is kept in the store.
@@ -44,8 +42,9 @@ const (
 // newStanding reads what was known at the last stop.
 func newStanding(n *Node) (*standing, error) {
 	s := &standing{n: n, e: reputation.New(reputation.Config{}, time.Now()), asking: map[protocol.Node]bool{}}
+	var saved []byte
 	err := n.store.View(func(tx store.Tx) (err error) {
-		s.saved, err = tx.Value(valueStanding)
+		saved, err = tx.Value(valueStanding)
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -55,7 +54,7 @@ func newStanding(n *Node) (*standing, error) {
 		return nil, err
 	}
 	var state reputation.State
-	if err := json.Unmarshal(s.saved, &state); err != nil {
+	if err := json.Unmarshal(saved, &state); err != nil {
 		n.log.Error("what was known of other nodes cannot be read, and is forgotten", "err", err)
 		return s, nil
 	}
@@ -63,19 +62,15 @@ func newStanding(n *Node) (*standing, error) {
 	return s, nil
 }
 
-// save keeps what is known, if it has changed.
-func (s *standing) save() {
+// save keeps what is known.
+func (s *standing) save() error {
 	s.mu.Lock()
 	state, err := json.Marshal(s.e.Export(time.Now()))
 	s.mu.Unlock()
-	if err == nil && !bytes.Equal(state, s.saved) {
-		err = s.n.store.Update(func(tx store.Tx) error { return tx.PutValue(valueStanding, state) })
-	}
 	if err != nil {
-		s.n.log.Error("what is known of other nodes not stored", "err", err)
-		return
+		return err
 	}
-	s.saved = state
+	return s.n.store.Update(func(tx store.Tx) error { return tx.PutValue(valueStanding, state) })
 }
 
 // with runs f on the engine and logs what it changed by itself.
@@ -179,9 +174,6 @@ func (s *standing) outward(id protocol.UserID) error {
 
 // observe takes down what a user of another node has done to one of ours.
 func (s *standing) observe(remote protocol.UserID, ev reputation.Event, by protocol.UserID) {
-	if s == nil {
-		return
-	}
 	r, err := s.reporter(by)
 	if err != nil {
 		s.n.log.Error("evidence about another node is lost", "err", err)

@@ -29,7 +29,7 @@ import (
 // {who} is a login or the id of a user. Errors are AdminError.
 
 const (
-	maxAdminBody  = 1 << 20   // bytes that an operator's request may hold
+	maxAdminBody  = 64 << 20  // bytes that an operator's request may hold
 	backupTimeout = time.Hour // for the database to be read by whoever asked for it
 )
 
@@ -115,6 +115,12 @@ func (a *Admin) Handler() http.Handler {
 		"PUT /admin/users/{who}/state":    a.setState,
 		"DELETE /admin/users/{who}":       a.deleteUser,
 		"GET /admin/reports":              a.reports,
+		"GET /admin/reputation":           a.standings,
+		"GET /admin/reputation/{peer}":    a.explain,
+		"PUT /admin/reputation/{peer}":    a.setStanding,
+		"DELETE /admin/reputation/{peer}": a.forget,
+		"GET /admin/reputation-state":     a.exportStanding,
+		"PUT /admin/reputation-state":     a.importStanding,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { serveAdmin(w, r, serve) })
 	}
