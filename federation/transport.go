@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parley/protocol"
+	"parley/protocol/s2s"
 )
 
 // Endpoint is where a node may be reached and what is known of its identity.
@@ -80,6 +81,8 @@ type ConnPeer struct {
 	Asked  protocol.Node // the name that the dialler wanted to reach (SNI)
 	Dialed bool          // by us
 	Addr   netip.AddrPort
+	// Succession, if not nil, is a statement that Key follows another; nobody has checked it.
+	Succession *s2s.Statement
 }
 
 // SendStream is one way out. Close ends it in order; Reset throws away what is not

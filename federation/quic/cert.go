@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +19,7 @@ import (
 
 	"parley/federation"
 	"parley/protocol"
+	"parley/protocol/s2s"
 )
 
 // The life of a certificate.
@@ -32,8 +35,9 @@ var errCertificate = errors.New("quic: the peer's certificate")
 
 // certificates makes the node's own, anew in time. The clock may jump.
 type certificates struct {
-	key  *federation.Key
-	name protocol.Node
+	key        *federation.Key
+	name       protocol.Node
+	succession *s2s.Statement // nil: none
 
 	mu   sync.Mutex
 	last *tls.Certificate // guarded by mu
@@ -48,7 +52,7 @@ func (c *certificates) current(now time.Time) (*tls.Certificate, error) {
 	if c.last != nil && age < certRenewal && age > -certBackdate/2 {
 		return c.last, nil
 	}
-	made, err := newCertificate(c.key, c.name, now)
+	made, err := newCertificate(c.key, c.name, c.succession, now)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +60,12 @@ func (c *certificates) current(now time.Time) (*tls.Certificate, error) {
 	return made, nil
 }
 
+// successionOID is that of the extension that holds the statement by which the key follows
+// another: below 2.25 (ITU-T X.667) a random number in pieces, for want of a registered one.
+var successionOID = asn1.ObjectIdentifier{2, 25, 1184729461, 1623948417, 905718243, 1760321975}
+
 // newCertificate makes one that is signed by the key that it is about.
-func newCertificate(key *federation.Key, name protocol.Node, now time.Time) (*tls.Certificate, error) {
+func newCertificate(key *federation.Key, name protocol.Node, succession *s2s.Statement, now time.Time) (*tls.Certificate, error) {
 	start := now.Add(-certBackdate)
 	template := &x509.Certificate{
 		DNSNames:    []string{string(name)},
@@ -65,6 +73,13 @@ func newCertificate(key *federation.Key, name protocol.Node, now time.Time) (*tl
 		NotAfter:    start.Add(certLife),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if succession != nil {
+		raw, err := succession.Encode()
+		if err != nil {
+			return nil, fmt.Errorf("make a certificate: %w", err)
+		}
+		template.ExtraExtensions = []pkix.Extension{{Id: successionOID, Value: raw}}
 	}
 	signer := key.Signer()
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), signer)
@@ -161,5 +176,19 @@ func peerOf(q *quicgo.Conn, dialed bool) (federation.ConnPeer, error) {
 	}
 	return federation.ConnPeer{
 		Key: key, Name: name, Asked: asked, Dialed: dialed, Addr: addrPort(q.RemoteAddr()),
+		Succession: successionIn(s.PeerCertificates[0]),
 	}, context.Cause(q.Context())
+}
+
+// successionIn reads the statement in a certificate. One that cannot be read is none: then
+// the key must be proven otherwise.
+func successionIn(c *x509.Certificate) *s2s.Statement {
+	for _, e := range c.Extensions {
+		if e.Id.Equal(successionOID) {
+			if s, err := s2s.ParseStatement(e.Value); err == nil {
+				return s
+			}
+		}
+	}
+	return nil
 }

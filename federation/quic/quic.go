@@ -6,6 +6,7 @@ package quic
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 
 	"parley/federation"
 	"parley/protocol"
+	"parley/protocol/s2s"
 )
 
 // ALPN is what the protocol of a connection is called in the handshake (RFC 7301).
@@ -44,6 +46,8 @@ const (
 type Config struct {
 	Key  *federation.Key
 	Name protocol.Node // of this node: in its certificate
+	// Succession, if not nil, is the statement that Key follows another, shown with it.
+	Succession *s2s.Statement
 	// Conn is where packets come and go, as a rule a *net.UDPConn. The transport
 	// takes it over: Close closes it.
 	Conn   net.PacketConn
@@ -99,9 +103,10 @@ type Transport struct {
 
 	closing sync.Once
 	mu      sync.Mutex
-	closed  bool           // guarded by mu
-	conns   map[*conn]bool // guarded by mu
-	dials   sync.WaitGroup // added to under mu while not closed
+	closed  bool                // guarded by mu
+	conns   map[*conn]bool      // guarded by mu
+	guests  map[string][]*guest // by ALPN, guarded by mu
+	dials   sync.WaitGroup      // added to under mu while not closed
 }
 
 var _ federation.Transport = (*Transport)(nil)
@@ -118,10 +123,10 @@ func New(cfg Config) (*Transport, error) {
 		log:      cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
 		socket:   cfg.Conn,
 		settings: settings(limits),
-		certs:    &certificates{key: cfg.Key, name: cfg.Name},
+		certs:    &certificates{key: cfg.Key, name: cfg.Name, succession: cfg.Succession},
 		gate:     newGate(limits),
 		ctx:      ctx, cancel: cancel,
-		conns: map[*conn]bool{},
+		conns: map[*conn]bool{}, guests: map[string][]*guest{},
 	}
 	if err := t.listen(cfg.Key); err != nil {
 		cancel()
@@ -145,7 +150,9 @@ func (t *Transport) listen(key *federation.Key) error {
 		ConnContext:         t.gate.admit,
 	}
 	var err error
-	t.listener, err = t.quic.Listen(t.certs.server(), t.settings)
+	t.listener, err = t.quic.Listen(&tls.Config{
+		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, GetConfigForClient: t.configFor,
+	}, t.settings)
 	return err
 }
 
@@ -175,6 +182,9 @@ func (t *Transport) Accept(ctx context.Context) (federation.Conn, error) {
 			return nil, fmt.Errorf("quic: accept: %w", err)
 		}
 		settled(q)
+		if t.receive(q) {
+			continue
+		}
 		c, err := t.adopt(q, false)
 		if err != nil { // it has ended while it waited
 			t.log.Debug("connection not taken", "addr", q.RemoteAddr(), "error", err)
@@ -234,6 +244,7 @@ func (t *Transport) close() error {
 	t.mu.Unlock()
 	t.cancel()
 	t.dials.Wait()
+	t.dismissAll()
 	err := t.listener.Close() // refuses handshakes that are going on
 	for {
 		q, err := t.listener.Accept(context.Background())
