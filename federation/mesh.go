@@ -2,15 +2,52 @@ package federation
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
 
 	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/store"
+)
+
+// Bounds of what goes on at a time.
+const (
+	maxDials    = 32   // connections being made by us
+	maxGreeting = 128  // connections of others that are not links yet
+	maxIdle     = 4096 // peers that are remembered without a reason
 )
 
 // Mesh is this node's links with all others. It implements [Network].
+//
+// Each peer has one worker ([remote]), which dials, adopts what the peer has dialled, and
+// keeps at most one [link]. What is to be sent is in the store and nowhere else.
 type Mesh struct {
-	cfg  Config
-	self protocol.Node
+	cfg    Config
+	self   protocol.Node
+	boot   uint64
+	log    *slog.Logger
+	quiet  quiet // says the same thing once
+	dials  chan struct{}
+	greets chan struct{}
+
+	// Set by Run before anything is started.
+	handler Handler
+	logs    Logs
+	ctx     context.Context
+	wg      sync.WaitGroup
+
+	mu      sync.Mutex
+	running bool                      // guarded by mu
+	peers   map[protocol.Node]*remote // guarded by mu
 }
+
+var _ Network = (*Mesh)(nil)
 
 // New makes a mesh; posts can be queued at once. The error is about the configuration
 // or the store.
@@ -19,13 +56,229 @@ func New(cfg Config) (*Mesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Mesh{cfg: cfg, self: cfg.Store.Meta().Node}, nil
+	m := &Mesh{
+		cfg: cfg, self: cfg.Store.Meta().Node, log: cfg.Log,
+		dials:  make(chan struct{}, maxDials),
+		greets: make(chan struct{}, maxGreeting),
+		peers:  map[protocol.Node]*remote{},
+	}
+	if err := m.loadParked(); err != nil {
+		return nil, fmt.Errorf("federation: read the outbox: %w", err)
+	}
+	return m, nil
 }
 
 // Run links with peers until ctx ends; then it says goodbye to them, and returns when
 // all it has started has. It does not close the transport or the store. It is called
-// once.
+// once. Without l the node has no groups.
 func (m *Mesh) Run(ctx context.Context, h Handler, l Logs) error {
-	<-ctx.Done()
-	return nil
+	if l == nil {
+		l = noLogs{}
+	}
+	m.handler, m.logs = h, l
+	m.boot = uint64(time.Now().UnixMilli())
+	var cancel context.CancelFunc
+	m.ctx, cancel = context.WithCancel(ctx)
+	m.mu.Lock()
+	m.running = true
+	m.mu.Unlock()
+	defer m.wg.Wait()
+	defer cancel()
+	waiting, err := m.waiting()
+	if err != nil {
+		return fmt.Errorf("federation: read the outbox: %w", err)
+	}
+	m.Wake(waiting...)
+	return m.accept()
+}
+
+// waiting are the peers for which there is something in the store.
+func (m *Mesh) waiting() ([]protocol.Node, error) {
+	var all []protocol.Node
+	err := m.cfg.Store.View(func(tx store.Tx) error {
+		for n, err := range tx.Waiting() {
+			if err != nil {
+				return err
+			}
+			all = append(all, n)
+		}
+		for p, err := range tx.AllPeers() {
+			if err != nil {
+				return err
+			}
+			for _, err := range tx.FollowedBy(p.Name) {
+				if err != nil {
+					return err
+				}
+				all = append(all, p.Name)
+				break
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// accept takes connections that others dial until the mesh ends.
+func (m *Mesh) accept() error {
+	for {
+		c, err := m.cfg.Transport.Accept(m.ctx)
+		if m.ctx.Err() != nil {
+			if err == nil {
+				c.CloseWith(CloseGoodbye, "shutting down")
+			}
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("federation: %w", err)
+		}
+		select {
+		case m.greets <- struct{}{}:
+		default:
+			c.CloseWith(CloseOverloaded, "too many connections at a time")
+			continue
+		}
+		m.wg.Go(func() {
+			defer func() { <-m.greets }()
+			m.greet(c)
+		})
+	}
+}
+
+// peer finds or makes what is known of a peer.
+func (m *Mesh) peer(n protocol.Node) *remote {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.peers[n]
+	if p == nil {
+		p = newRemote(m, n)
+		m.peers[n] = p
+	}
+	return p
+}
+
+// known is the peer if there is anything to know.
+func (m *Mesh) known(n protocol.Node) *remote {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.peers[n]
+}
+
+// start runs f in the group of what Run waits for, unless there is no Run.
+func (m *Mesh) start(f func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.running || m.ctx.Err() != nil {
+		return false
+	}
+	m.wg.Go(f)
+	return true
+}
+
+// done is closed when the mesh ends; nil before it runs.
+func (m *Mesh) done() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.running {
+		return nil
+	}
+	return m.ctx.Done()
+}
+
+// Wake implements Network.
+func (m *Mesh) Wake(to ...protocol.Node) {
+	for _, n := range to {
+		if n != m.self {
+			m.peer(n).kick()
+		}
+	}
+}
+
+// Linked implements Network.
+func (m *Mesh) Linked(n protocol.Node) bool {
+	p := m.known(n)
+	return p != nil && p.current() != nil
+}
+
+// Away implements Network.
+func (m *Mesh) Away(n protocol.Node) bool {
+	if p := m.known(n); p != nil && p.current() != nil {
+		return false
+	}
+	away := false
+	err := m.cfg.Store.View(func(tx store.Tx) error {
+		r, err := tx.Peer(n)
+		away = err == nil && r.Failures > 0
+		return nil
+	})
+	return err == nil && away
+}
+
+// Sign implements Network.
+func (m *Mesh) Sign(text []byte) []byte {
+	sig, err := m.cfg.Key.Signer().Sign(rand.Reader, text, crypto.Hash(0))
+	if err != nil { // an Ed25519 key in memory does not fail
+		panic(err)
+	}
+	return sig
+}
+
+// Verify implements Network. A node of which no key is known is linked with first.
+func (m *Mesh) Verify(ctx context.Context, by protocol.Node, at int64, text, sig []byte) error {
+	if by == m.self {
+		return checkSig([]store.PeerKey{{Key: m.cfg.Key.Public()}}, at, text, sig)
+	}
+	keys, err := m.keysOf(by)
+	if err == nil && len(keys) == 0 {
+		if _, _, err = m.Ask(ctx, by, &s2s.Ask{Ping: &s2s.Ping{}}); err == nil {
+			keys, err = m.keysOf(by)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return checkSig(keys, at, text, sig)
+}
+
+func (m *Mesh) keysOf(n protocol.Node) (keys []store.PeerKey, err error) {
+	err = m.cfg.Store.View(func(tx store.Tx) error {
+		r, err := tx.Peer(n)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			keys = r.Keys
+		}
+		return err
+	})
+	return keys, err
+}
+
+var errSignature = errors.New("federation: the signature is not good")
+
+func checkSig(keys []store.PeerKey, at int64, text, sig []byte) error {
+	for _, k := range keys {
+		over := !k.Until.IsZero() && at > k.Until.UnixMilli()
+		if !k.Revoked && !over && len(k.Key) == ed25519.PublicKeySize && ed25519.Verify(k.Key, text, sig) {
+			return nil
+		}
+	}
+	return errSignature
+}
+
+// change edits what the store knows of a peer.
+func (m *Mesh) change(n protocol.Node, f func(*store.Peer)) error {
+	return m.cfg.Store.Update(func(tx store.Tx) error { return changePeer(tx, n, f) })
+}
+
+func changePeer(tx store.Tx, n protocol.Node, f func(*store.Peer)) error {
+	r, err := tx.Peer(n)
+	if errors.Is(err, store.ErrNotFound) {
+		r, err = &store.Peer{Name: n, First: time.Now()}, nil
+	}
+	if err != nil {
+		return err
+	}
+	f(r)
+	return tx.PutPeer(r)
 }

@@ -25,6 +25,11 @@ type Peer struct {
 	// Incarnation of its store as last seen; Boot of its last link.
 	Incarnation uint64
 	Boot        uint64
+	// Pair is what this store is called towards the peer in place of its own incarnation,
+	// PairOf, since one of the two was set back; 0: nothing. Compare: topics that both
+	// have are still to be compared.
+	Pair, PairOf uint64
+	Compare      bool
 	// Failures in a row of reaching it, and when to try again.
 	Failures int
 	Next     time.Time

@@ -75,6 +75,7 @@ type Tx interface {
 	FileUses
 	Outbox
 	Inbox
+	Lanes
 	Peers
 	Followers
 	Values
@@ -415,8 +416,26 @@ type Outbox interface {
 	Waiting() iter.Seq2[protocol.Node, error]
 }
 
-// Queue is the state of a lane to a peer: Settled ≤ Offered ≤ Last.
-type Queue struct{ Settled, Offered, Last uint64 }
+// Queue is the state of a lane to a peer: Settled ≤ Offered ≤ Last. Bytes is the size of
+// the bodies that are kept.
+type Queue struct{ Settled, Offered, Last, Bytes uint64 }
+
+// Lanes is what becomes of lanes when a link has ended, when posts are dropped, and when
+// one of two nodes was set back.
+type Lanes interface {
+	// Unoffer moves the mark of offered posts back to a number, if it is above: what
+	// follows was on no wire after all.
+	Unoffer(to protocol.Node, l Lane, downto uint64) error
+	// Amend replaces the body of post n in place; ErrNotFound if it is settled.
+	Amend(to protocol.Node, l Lane, n uint64, body []byte) error
+	// Compact drops the voids above Offered: what follows them gets lower numbers.
+	Compact(to protocol.Node, l Lane) error
+	// Renumber drops all voids and gives the other posts new numbers, from base + 1 on;
+	// Settled and Offered are base then.
+	Renumber(to protocol.Node, l Lane, base uint64) error
+	// Restart sets the cursor and drops all verdicts.
+	Restart(from protocol.Node, l Lane, cursor uint64) error
+}
 
 // Verdict is a peer's post that was not simply applied, remembered until the
 // peer says that it knows.

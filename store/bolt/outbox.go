@@ -63,6 +63,11 @@ func (x *tx) Enqueue(to protocol.Node, l store.Lane, p *store.Post) error {
 		k := key(lane(to, l), p.Key)
 		if raw := x.bucket(bktPostKeys).Get(k); raw != nil && binary.BigEndian.Uint64(raw) > q.Offered {
 			p.N = binary.BigEndian.Uint64(raw)
+			old, err := get[store.Post](x.bucket(bktPosts), numbered(lane(to, l), p.N))
+			if err != nil {
+				return err
+			}
+			q.Bytes = less(q.Bytes, old.Body)
 		}
 		if err := x.bucket(bktPostKeys).Put(k, binary.BigEndian.AppendUint64(nil, p.N)); err != nil {
 			return err
@@ -72,6 +77,7 @@ func (x *tx) Enqueue(to protocol.Node, l store.Lane, p *store.Post) error {
 		return err
 	}
 	q.Last = max(q.Last, p.N)
+	q.Bytes += uint64(len(p.Body))
 	return x.putQueue(to, l, q)
 }
 
@@ -101,6 +107,14 @@ func (x *tx) Void(to protocol.Node, l store.Lane, n uint64) error {
 		return err
 	}
 	if err := x.dropKey(to, l, p); err != nil {
+		return err
+	}
+	q, err := x.Queue(to, l)
+	if err != nil {
+		return err
+	}
+	q.Bytes = less(q.Bytes, p.Body)
+	if err := x.putQueue(to, l, q); err != nil {
 		return err
 	}
 	p.Key, p.Body = "", nil
@@ -145,6 +159,7 @@ func (x *tx) Settle(to protocol.Node, l store.Lane, upto uint64) error {
 		if err := x.bucket(bktPosts).Delete(numbered(lane(to, l), p.N)); err != nil {
 			return err
 		}
+		q.Bytes = less(q.Bytes, p.Body)
 	}
 	q.Settled, q.Offered = upto, max(q.Offered, upto)
 	return x.putQueue(to, l, q)

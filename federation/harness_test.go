@@ -1,0 +1,444 @@
+package federation_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"parley/federation"
+	"parley/federation/fedtest"
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/store"
+	"parley/store/bolt"
+)
+
+const latency = 10 * time.Millisecond
+
+// world is nodes on a network in memory. Each has a real store; instead of chats there
+// are books: see book.
+type world struct {
+	*testing.T
+	net   *fedtest.Network
+	nodes map[protocol.Node]*node
+	tune  func(*federation.Config)
+	plan  func(store.Store) store.Store // wraps stores
+}
+
+// node is one of them.
+type node struct {
+	w    *world
+	name protocol.Node
+	key  *federation.Key
+	at   netip.AddrPort
+	dir  string
+	book *book
+
+	db   store.Store
+	host *fedtest.Host
+	mesh *federation.Mesh
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// bubble runs f in virtual time with nodes that are up.
+func bubble(t *testing.T, names []protocol.Node, f func(w *world)) {
+	t.Helper()
+	bubbleWith(t, names, nil, f)
+}
+
+func bubbleWith(t *testing.T, names []protocol.Node, tune func(*federation.Config), f func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, names, tune)
+		defer w.end()
+		f(w)
+	})
+}
+
+func newWorld(t *testing.T, names []protocol.Node, tune func(*federation.Config)) *world {
+	w := &world{T: t, net: fedtest.NewNetwork(latency), nodes: map[protocol.Node]*node{}, tune: tune}
+	for i, name := range names {
+		n := &node{w: w, name: name, key: fedtest.NewKey(t), dir: t.TempDir(),
+			at: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 1)}
+		n.book = &book{n: n}
+		w.nodes[name] = n
+	}
+	for _, name := range names {
+		w.nodes[name].start()
+	}
+	return w
+}
+
+func (w *world) end() {
+	for _, n := range w.nodes {
+		if n.stop != nil {
+			n.halt()
+		}
+	}
+}
+
+// Find and Prove make the world a Finder and Prover of what is true.
+func (w *world) Find(_ context.Context, n protocol.Node) (federation.Endpoint, error) {
+	if x := w.nodes[n]; x != nil {
+		return federation.Endpoint{Name: n, Addrs: []netip.AddrPort{x.at}, Keys: []ed25519.PublicKey{x.key.Public()}}, nil
+	}
+	return federation.Endpoint{}, protocol.NotFound
+}
+
+func (w *world) Prove(_ context.Context, n protocol.Node, k ed25519.PublicKey) (federation.Proof, error) {
+	if x := w.nodes[n]; x != nil && x.key.Public().Equal(k) {
+		return federation.ByPin, nil
+	}
+	return federation.NoProof, federation.ErrUnproven
+}
+
+func (n *node) file() string { return filepath.Join(n.dir, "db") }
+
+func (n *node) start() {
+	n.w.Helper()
+	db, err := bolt.Open(n.file(), bolt.Options{Node: n.name, Create: true})
+	if err != nil {
+		n.w.Fatal(err)
+	}
+	n.db = db
+	if n.w.plan != nil {
+		n.db = n.w.plan(db)
+	}
+	if n.host, err = n.w.net.Listen(n.name, n.key, n.at); err != nil {
+		n.w.Fatal(err)
+	}
+	cfg := federation.Config{Key: n.key, Store: n.db, Transport: n.host, Finder: n.w, Prover: n.w}
+	if os.Getenv("PARLEY_LOG") != "" {
+		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.name)
+	}
+	if n.w.tune != nil {
+		n.w.tune(&cfg)
+	}
+	if n.mesh, err = federation.New(cfg); err != nil {
+		n.w.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n.stop, n.done = cancel, make(chan struct{})
+	mesh, done := n.mesh, n.done
+	go func() {
+		defer close(done)
+		if err := mesh.Run(ctx, n.book, n.book); err != nil {
+			n.w.Errorf("%s: %v", n.name, err)
+		}
+	}()
+}
+
+// halt stops in order.
+func (n *node) halt() {
+	n.stop()
+	<-n.done
+	n.stop = nil
+	if err := errors.Join(n.host.Close(), n.db.Close()); err != nil {
+		n.w.Error(err)
+	}
+}
+
+// kill stops without a word to anybody.
+func (n *node) kill() {
+	n.host.Crash()
+	n.stop()
+	<-n.done
+	n.stop = nil
+	if err := n.db.Close(); err != nil {
+		n.w.Error(err)
+	}
+}
+
+// cut and heal what is between two nodes; sever ends their connections.
+func (w *world) cut(a, b *node) {
+	w.net.Block(a.at, b.at)
+	w.net.Block(b.at, a.at)
+}
+
+func (w *world) heal(a, b *node) {
+	w.net.Unblock(a.at, b.at)
+	w.net.Unblock(b.at, a.at)
+}
+
+// book is a node without chats: per topic a list of messages. It implements
+// federation.Handler and Logs. A message's content is its number in its topic and
+// author's order; what is lost, doubled or out of order is found by look.
+type book struct {
+	n *node
+
+	mu      sync.Mutex
+	ends    map[string][]federation.End // by topic and number
+	refuse  func(p *s2s.Post) *s2s.Verdict
+	fault   func() error
+	heard   []*s2s.Cast
+	links   []federation.LinkState
+	again   int // known names passed over
+	compare int
+	follows
+}
+
+func topic(from, to protocol.Node, i int) protocol.TopicID {
+	return protocol.P2P(user(from, i), user(to, i))
+}
+
+func user(n protocol.Node, i int) protocol.UserID { return protocol.NewUserID(uint64(i), n) }
+
+// write posts message k of topic i to another node.
+func (n *node) write(to *node, i, k int) {
+	n.w.Helper()
+	if err := n.tryWrite(to, i, k); err != nil {
+		n.w.Fatal(err)
+	}
+}
+
+func (n *node) tryWrite(to *node, i, k int) error {
+	t := topic(n.name, to.name, i)
+	err := n.db.Update(func(tx store.Tx) error {
+		m := &store.Message{From: user(n.name, i), TS: time.Now(), Origin: k, Tag: uint32(k), Content: fmt.Append(nil, k)}
+		if err := tx.Append(t, m); err != nil {
+			return err
+		}
+		return n.mesh.Post(tx, to.name, "", &s2s.Post{From: m.From, To: user(to.name, i), At: m.TS.UnixMilli(),
+			Message: &s2s.Message{Origin: k, Tag: m.Tag, Content: m.Content}})
+	})
+	if err == nil {
+		n.mesh.Wake(to.name)
+	}
+	return err
+}
+
+// Deliver implements federation.Handler.
+func (b *book) Deliver(_ context.Context, from federation.Peer, lane store.Lane, in []federation.Incoming) ([]s2s.Verdict, error) {
+	b.mu.Lock()
+	fault, refuse := b.fault, b.refuse
+	b.mu.Unlock()
+	if fault != nil {
+		if err := fault(); err != nil {
+			return nil, err
+		}
+	}
+	var vs []s2s.Verdict
+	again := 0
+	err := b.n.db.Update(func(tx store.Tx) error {
+		vs, again = nil, 0
+		for _, e := range in {
+			v := s2s.Verdict{N: e.N}
+			if e.Post != nil {
+				var r *s2s.Verdict
+				if refuse != nil {
+					r = refuse(e.Post)
+				}
+				if r != nil {
+					v = *r
+					v.N = e.N
+				} else if old, err := b.apply(tx, e.Post); err != nil {
+					return err
+				} else if old {
+					again++
+				}
+			}
+			if err := federation.Record(tx, from.Name, lane, v); err != nil {
+				return err
+			}
+			if vs = append(vs, v); v.Outcome == s2s.Later {
+				break
+			}
+		}
+		return nil
+	})
+	b.mu.Lock()
+	b.again += again
+	b.mu.Unlock()
+	return vs, err
+}
+
+func (b *book) apply(tx store.Tx, p *s2s.Post) (again bool, err error) {
+	m := p.Message
+	if m == nil {
+		return false, nil
+	}
+	switch seq, err := tx.Named(p.TopicID(), p.From, m.Origin, m.Tag); {
+	case err != nil:
+		return false, err
+	case seq != 0:
+		return true, nil
+	}
+	return false, tx.Append(p.TopicID(), &store.Message{
+		From: p.From, TS: time.UnixMilli(p.At), Origin: m.Origin, Tag: m.Tag, Content: m.Content,
+	})
+}
+
+// Returned implements federation.Handler.
+func (b *book) Returned(_ context.Context, to protocol.Node, ends []federation.Ending, settle func(store.Tx) error) error {
+	if err := b.n.db.Update(settle); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range ends {
+		if b.ends == nil {
+			b.ends = map[string][]federation.End{}
+		}
+		k := string(e.Post.TopicID())
+		if m := e.Post.Message; m != nil {
+			k = fmt.Sprint(k, " ", m.Origin)
+		}
+		b.ends[k] = append(b.ends[k], e.How)
+	}
+	return nil
+}
+
+// Hear implements federation.Handler.
+func (b *book) Hear(_ federation.Peer, c *s2s.Cast) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard = append(b.heard, c)
+}
+
+// Answer implements federation.Handler.
+func (b *book) Answer(_ context.Context, _ federation.Peer, a *s2s.Ask) (*s2s.Answer, io.ReadCloser) {
+	switch {
+	case a.File != nil:
+		return &s2s.Answer{File: &s2s.FileInfo{Size: a.File.Length, Follow: a.File.Length}},
+			io.NopCloser(io.LimitReader(zeros{}, a.File.Length))
+	case a.Handle != "":
+		return &s2s.Answer{Failed: true, Fault: protocol.NotFound, Reason: "nobody"}, nil
+	}
+	return &s2s.Answer{Opinion: a.Opinion}, nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// Linked implements federation.Handler.
+func (b *book) Linked(_ federation.Peer, s federation.LinkState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.links = append(b.links, s)
+}
+
+// Restored implements federation.Restorer.
+func (b *book) Restored(context.Context, federation.Peer) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.compare++
+	return nil
+}
+
+// pages are the numbers of what another node's user wrote in a topic, as they stand here.
+func (n *node) pages(from *node, i int) (ks []int) {
+	n.w.Helper()
+	err := n.db.View(func(tx store.Tx) error {
+		for m, err := range tx.History(topic(n.name, from.name, i), 0, 1<<30) {
+			if err != nil {
+				return err
+			}
+			if m.From == user(from.name, i) {
+				ks = append(ks, m.Origin)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		n.w.Fatal(err)
+	}
+	slices.Reverse(ks)
+	return ks
+}
+
+// has waits until a topic holds messages 1 to k of another node, and no others.
+func (n *node) has(from *node, i, k int, within time.Duration) {
+	n.w.Helper()
+	want := make([]int, 0, k)
+	for j := range k {
+		want = append(want, j+1)
+	}
+	n.reads(from, i, want, within)
+}
+
+func (n *node) reads(from *node, i int, want []int, within time.Duration) {
+	n.w.Helper()
+	var got []int
+	for end := time.Now().Add(within); ; time.Sleep(within / 50) {
+		if got = n.pages(from, i); slices.Equal(got, want) {
+			return
+		}
+		if time.Now().After(end) {
+			break
+		}
+	}
+	n.w.Fatalf("%s has %v of %s in topic %d, want %v", n.name, brief(got), from.name, i, brief(want))
+}
+
+func brief(ks []int) string {
+	if len(ks) < 40 {
+		return fmt.Sprint(ks)
+	}
+	return fmt.Sprintf("%d to %d (%d)", ks[0], ks[len(ks)-1], len(ks))
+}
+
+// settled waits until nothing waits for the other node any more.
+func (n *node) settled(to *node, within time.Duration) {
+	n.w.Helper()
+	var left uint64
+	for end := time.Now().Add(within); ; time.Sleep(within / 50) {
+		left = 0
+		err := n.db.View(func(tx store.Tx) error {
+			for _, l := range []store.Lane{0, 1, 2, 3, 128, 129, 130, 131} {
+				q, err := tx.Queue(to.name, l)
+				if err != nil {
+					return err
+				}
+				left += q.Last - q.Settled
+			}
+			return nil
+		})
+		if err != nil {
+			n.w.Fatal(err)
+		}
+		if left == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			break
+		}
+	}
+	n.w.Fatalf("%d posts of %s for %s are not settled", left, n.name, to.name)
+}
+
+// told are the ends of message k of topic i.
+func (n *node) told(to *node, i, k int) []federation.End {
+	n.book.mu.Lock()
+	defer n.book.mu.Unlock()
+	return slices.Clone(n.book.ends[fmt.Sprint(topic(n.name, to.name, i), " ", k)])
+}
+
+func (n *node) stats(of *node) federation.PeerStats {
+	n.w.Helper()
+	all, err := n.mesh.Stats()
+	if err != nil {
+		n.w.Fatal(err)
+	}
+	for _, s := range all {
+		if s.Name == of.name {
+			return s
+		}
+	}
+	return federation.PeerStats{}
+}
