@@ -40,8 +40,8 @@ const (
 	StateIdle    PeerState = "idle"    // nothing waits
 )
 
-// Traffic is bytes of frames, without what QUIC adds.
-type Traffic struct{ In, Out uint64 }
+// Volume is bytes of frames, without what QUIC adds.
+type Volume struct{ In, Out uint64 }
 
 // PeerStats are figures of one peer. Counts are since the process began to know it.
 type PeerStats struct {
@@ -65,7 +65,7 @@ type PeerStats struct {
 	Taken                                uint64 // posts of the peer
 	Pieces, Casts, Dropped, Asks, Asked  uint64
 
-	Control, Posts, Presence, Questions Traffic
+	Control, Posts, Presence, Questions Volume
 }
 
 // Stats are figures of all peers, by name.
@@ -90,7 +90,7 @@ func (m *Mesh) Stats() ([]PeerStats, error) {
 
 func (p *remote) stats() (PeerStats, error) {
 	c := &p.counts
-	traffic := func(in, out *atomic.Uint64) Traffic { return Traffic{in.Load(), out.Load()} }
+	traffic := func(in, out *atomic.Uint64) Volume { return Volume{in.Load(), out.Load()} }
 	s := PeerStats{
 		Name: p.name, State: StateIdle,
 		Sent: c.posts.Load(), Acked: c.acked.Load(), Refused: c.refused.Load(), Later: c.later.Load(),

@@ -31,6 +31,9 @@ type Network struct {
 	dials   int
 }
 
+// way is a direction between two addresses.
+type way struct{ from, to netip.AddrPort }
+
 // passage is what happens on the way from one address to another.
 type passage struct {
 	blocked bool
