@@ -134,6 +134,9 @@ func (m *memory) lookRest(seen map[string]any) {
 		}
 		seen["posts to "+string(n)], seen["verdicts on "+string(n)] = posts, vs
 		q := m.queues[n]
+		for _, p := range posts {
+			q.Bytes += uint64(len(p.Body))
+		}
 		seen["queue to "+string(n)], seen["cursor of "+string(n)] = q, m.cursors[n]
 		if q.Settled < q.Last {
 			waiting = append(waiting, n)

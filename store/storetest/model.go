@@ -111,7 +111,7 @@ func play(r *rapid.T, s store.Store, m *memory) *memory {
 
 func drawStep(r *rapid.T) step {
 	draw := []func(*rapid.T) step{stepUser, stepLogin, stepTopic, stepTopic, stepMessage, stepMessage, stepMessage, stepDelete, stepDelete,
-		stepSub, stepSub, stepFile, stepFile, stepPost, stepPost, stepPost, stepInbox}
+		stepSub, stepSub, stepFile, stepFile, stepPost, stepPost, stepPost, stepLane, stepInbox}
 	st := draw[rapid.IntRange(0, len(draw)-1).Draw(r, "kind")](r)
 	r.Log(st.name)
 	return st

@@ -45,6 +45,12 @@ func (b *box) queued(want ...string) {
 func (b *box) queue(want store.Queue) {
 	b.Helper()
 	b.view(func(tx store.Tx) error {
+		for p, err := range tx.Posts(peer, 2, 0) {
+			if err != nil {
+				return err
+			}
+			want.Bytes += uint64(len(p.Body))
+		}
 		q, err := tx.Queue(peer, 2)
 		equal(b, "queue", q, err, want)
 		return nil

@@ -29,7 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 
 func all(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, group := range []map[string]func(*box){
-		storeCases, userCases, topicCases, messageCases, fileCases, postCases, peerCases,
+		storeCases, userCases, topicCases, messageCases, fileCases, postCases, laneCases, peerCases,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
