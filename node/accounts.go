@@ -28,6 +28,7 @@ type accounts struct {
 	rewriter rewriter
 
 	failures *quota // failed attempts to enter, per account and per address
+	familiar *familiar
 	signups  *quota // new accounts, per address
 	sent     *quota // codes sent, per recipient, whoever asked
 	mail     *mailer
@@ -80,6 +81,7 @@ func newAccounts(cfg Config, home protocol.Node) *accounts {
 		tags:       newTagRules(&cfg),
 		rewriter:   rewriter{home: home, validators: cfg.Validators},
 		failures:   newQuota(cfg.Limits.LoginRate, cfg.Limits.LoginBurst),
+		familiar:   newFamiliar(),
 		signups:    newQuota(cfg.Limits.SignupRate, cfg.Limits.SignupBurst),
 		sent:       newQuota(float64(codesPerDay)/(24*time.Hour).Seconds(), codesPerDay),
 		mail:       newMailer(cfg.Log),

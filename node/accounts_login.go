@@ -123,6 +123,7 @@ func (a *accounts) identify(ctx context.Context, scheme string, secret []byte, o
 	if u.Level == store.LevelRoot && !o.Admin {
 		return nil, &protocol.Error{Fault: protocol.Denied, Err: errors.New("root users log in over the admin listener")}
 	}
+	a.familiar.greet(u.ID, a.addressKey(o))
 	return u, nil
 }
 
@@ -134,12 +135,6 @@ func (a *accounts) byPassword(ctx context.Context, secret []byte, o Origin) (*st
 	}
 	name, badName := loginName(name)
 	password, badPassword := passwordForm(password)
-	end, ok := a.failures.begin(time.Now(), a.addressKey(o), "login "+name)
-	if !ok {
-		return nil, protocol.TooMany
-	}
-	failed := false
-	defer func() { end(failed) }()
 	var l *store.Login
 	var u *store.User
 	if badName == nil && badPassword == nil {
@@ -147,6 +142,16 @@ func (a *accounts) byPassword(ctx context.Context, secret []byte, o Origin) (*st
 			return nil, err
 		}
 	}
+	addr, account := a.addressKey(o), "login "+name
+	if u != nil && a.familiar.knows(u.ID, addr) {
+		account += " from " + addr
+	}
+	end, ok := a.failures.begin(time.Now(), addr, account)
+	if !ok {
+		return nil, protocol.TooMany
+	}
+	failed := false
+	defer func() { end(failed) }()
 	var hash []byte
 	if l != nil {
 		hash = l.Secret

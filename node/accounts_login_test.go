@@ -187,6 +187,36 @@ func TestLoginRate(t *testing.T) {
 	})
 }
 
+// Strangers who try passwords do not keep out whom the node knows from an address.
+func TestLoginRateSparesFamiliarAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, func(c *Config) { c.Limits.LoginRate, c.Limits.LoginBurst = 0.001, 3 })
+		from := func(addr, scheme string, secret []byte) (reply, error) {
+			c := stranger
+			c.origin.Addr = netip.MustParseAddr(addr)
+			return d.login(t.Context(), c, &protocol.Login{Scheme: scheme, Secret: secret})
+		}
+		alice := d.newUser("alice")
+		token := d.tokens.Issue(Token{User: alice.User, Expires: time.Now().Add(time.Hour)})
+		good, bad := []byte("alice:secret99"), []byte("alice:wrong-pass")
+		d.want(200, "")(from("198.51.100.1", "basic", good))
+		d.want(200, "")(from("198.51.100.2", "token", token))
+		for range 3 {
+			d.want(401, "")(from("203.0.113.9", "basic", bad))
+		}
+		d.want(429, "")(from("203.0.113.9", "basic", good))
+		d.want(429, "")(from("203.0.113.10", "basic", good))
+		for range 3 {
+			d.want(200, "")(from("198.51.100.1", "basic", good))
+			d.want(200, "")(from("198.51.100.2", "basic", good))
+		}
+		for range 3 { // known, but not let off
+			d.want(401, "")(from("198.51.100.1", "basic", bad))
+		}
+		d.want(429, "")(from("198.51.100.1", "basic", good))
+	})
+}
+
 // stuckPasswords never get a turn.
 type stuckPasswords struct{ *countedPasswords }
 
