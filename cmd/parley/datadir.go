@@ -19,6 +19,7 @@ import (
 //	codes.log    codes for addresses, if a sender is "log"
 //	acme/        certificates from Let's Encrypt
 //	run.json     how to reach the node, while it runs
+//	health.tmp   for a moment: is there room?
 type dataDir string
 
 func (d dataDir) path(name string) string { return filepath.Join(string(d), name) }
@@ -27,6 +28,7 @@ func (d dataDir) key() string             { return d.path(federation.KeyFile) }
 func (d dataDir) files() string           { return d.path("files") }
 func (d dataDir) codes() string           { return d.path("codes.log") }
 func (d dataDir) acme() string            { return d.path("acme") }
+func (d dataDir) health() string          { return d.path("health.tmp") }
 func (d dataDir) run() string             { return d.path("run.json") }
 
 // dirMode is for directories that hold secrets.

@@ -21,8 +21,6 @@ import (
 
 	"parley/cmd/parley/config"
 	"parley/node/httpd"
-	"parley/protocol"
-	"parley/store"
 )
 
 // stopTimeout is how long a node may take to stop.
@@ -144,7 +142,7 @@ func newServer(s *config.Settings, p *parts, l listeners, token string, registry
 		TLS:      httpd.TLS{CertFile: s.HTTP.TLSCert, KeyFile: s.HTTP.TLSKey},
 		APIKeys:  s.HTTP.APIKeys,
 		Web:      web,
-		Health:   p.health,
+		Health:   (&health{store: p.store, file: p.data.health()}).check,
 		Registry: registry,
 		Log:      log,
 		Compress: s.HTTP.Compress,
@@ -161,16 +159,6 @@ func newServer(s *config.Settings, p *parts, l listeners, token string, registry
 		c.TrustedProxies = append(c.TrustedProxies, network)
 	}
 	return httpd.New(c)
-}
-
-// health reads from the store.
-func (p *parts) health(context.Context) error {
-	return p.store.View(func(tx store.Tx) error {
-		if _, err := tx.Head(protocol.Sys); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		return nil
-	})
 }
 
 // greet tells who started the node what to do next.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +76,9 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("on a full disk a message was answered: %v", err)
 	}
 	t.Logf("full after %d messages: %v", len(w.texts), err)
+	if status := healthz(t, p); status != http.StatusServiceUnavailable {
+		t.Errorf("on a full disk /healthz is %d", status)
+	}
 	if err := w.check(); err != nil {
 		t.Fatalf("reading on a full disk: %v", err)
 	}
@@ -109,10 +113,27 @@ func TestDiskFull(t *testing.T) {
 	if err := w.check(); err != nil {
 		t.Fatal(err)
 	}
+	for status := 0; status != http.StatusOK; status = healthz(t, p) {
+		if time.Since(start) > recoverTime {
+			t.Fatalf("there is space again, but /healthz is %d", status)
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
 	w.c.Close()
 	if err := p.Stop(ctx); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
+}
+
+// healthz is what a load balancer would be told.
+func healthz(t *testing.T, p *testnet.Process) int {
+	t.Helper()
+	resp, err := http.Get(p.HTTP + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
 // fill writes zeroes until the disk is full.
