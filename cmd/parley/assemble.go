@@ -30,12 +30,21 @@ type parts struct {
 	key   *federation.Key
 	store store.Store
 	node  *node.Node
+	links *links    // nil: none
 	ran   bool      // node.Run has been called, and ends before close
 	codes io.Closer // nil: no sender "log"
 }
 
-// assemble makes a node from its data directory and settings; registry may be nil.
-func assemble(s *config.Settings, log *slog.Logger, registry prometheus.Registerer) (_ *parts, err error) {
+// assembly is how a node is put together.
+type assembly struct {
+	log      *slog.Logger
+	registry prometheus.Registerer    // nil: no metrics
+	links    bool                     // with links to other nodes, if the settings want any
+	traffic  func(federation.Traffic) // what crosses them; nil: nobody looks
+}
+
+// assemble makes a node from its data directory and settings.
+func assemble(ctx context.Context, s *config.Settings, how assembly) (_ *parts, err error) {
 	p := &parts{data: dataDir(s.Node.Data)}
 	defer func() {
 		if err != nil {
@@ -50,7 +59,16 @@ func assemble(s *config.Settings, log *slog.Logger, registry prometheus.Register
 	}
 	home := p.store.Meta().Node
 	c := nodeConfig(s)
-	c.Store, c.Log, c.Metrics = p.store, log, registry
+	c.Store, c.Log, c.Metrics = p.store, how.log, how.registry
+	if how.links {
+		if p.links, err = newLinks(ctx, s, p, how.log, how.traffic); err != nil {
+			return nil, err
+		}
+	}
+	if p.links != nil {
+		c.Network = p.links.mesh
+		c.OpinionKey = p.key.Private()
+	}
 	if c.Blobs, err = blob.Open(p.data.files()); err != nil {
 		return nil, err
 	}
@@ -77,6 +95,9 @@ func (p *parts) close() error {
 		ended, end := context.WithCancel(context.Background())
 		end()
 		err = p.node.Run(ended)
+	}
+	if p.links != nil {
+		err = errors.Join(err, p.links.close())
 	}
 	if p.store != nil {
 		err = errors.Join(err, p.store.Close())

@@ -65,7 +65,7 @@ func (o *operator) reach(ctx context.Context) error {
 
 // offline makes a node of the data, which nobody else may use meanwhile.
 func offline(ctx context.Context, s *config.Settings) (*operator, error) {
-	p, err := assemble(s, logTo(io.Discard, &s.Log), nil)
+	p, err := assemble(ctx, s, assembly{log: logTo(io.Discard, &s.Log)})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"parley/cmd/parley/config"
+	"parley/federation"
 	"parley/node/httpd"
 )
 
@@ -60,7 +62,9 @@ func runServe(cmd *cobra.Command, _ []string) error {
 	out := cmd.OutOrStdout()
 	ended := make(chan error, 1)
 	var wg sync.WaitGroup // not waited for where the process ends at once
-	wg.Go(func() { ended <- serve(ctx, s, out, cmd.ErrOrStderr()) })
+	wg.Go(func() {
+		ended <- serve(ctx, s, serving{log: cmd.ErrOrStderr(), started: func(_ runFile, greeting string) { fmt.Fprint(out, greeting) }})
+	})
 	select {
 	case err := <-ended:
 		return err
@@ -86,9 +90,16 @@ func runServe(cmd *cobra.Command, _ []string) error {
 // then cost a fifth less memory, for a little CPU under load.
 const gcPercent = 50
 
+// serving is what a node has to do with those who started it.
+type serving struct {
+	log     io.Writer
+	started func(r runFile, greeting string) // once it can be reached
+	traffic func(federation.Traffic)         // what crosses links; nil: nobody looks
+}
+
 // serve runs a node until ctx ends, and everything it started has ended.
-func serve(ctx context.Context, s *config.Settings, out, errs io.Writer) (err error) {
-	log := logTo(errs, &s.Log)
+func serve(ctx context.Context, s *config.Settings, how serving) (err error) {
+	log := logTo(how.log, &s.Log)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -98,7 +109,7 @@ func serve(ctx context.Context, s *config.Settings, out, errs io.Writer) (err er
 		return err
 	}
 	registry := prometheus.NewRegistry()
-	p, err := assemble(s, log, registry)
+	p, err := assemble(ctx, s, assembly{log: log, registry: registry, links: true, traffic: how.traffic})
 	if err != nil {
 		return err
 	}
@@ -122,13 +133,20 @@ func serve(ctx context.Context, s *config.Settings, out, errs io.Writer) (err er
 	}
 	p.ran = true
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.node.Run(ctx) })
+	nodeEnded := make(chan struct{})
+	g.Go(func() error {
+		defer close(nodeEnded)
+		return p.node.Run(ctx)
+	})
+	if p.links != nil {
+		g.Go(func() error { return p.links.run(nodeEnded, p.node) })
+	}
 	g.Go(func() error { return server.Run(ctx) })
 	if err := run.write(data.run()); err != nil {
 		log.Warn("operators' commands will not reach this node", "err", err)
 	}
 	defer os.Remove(data.run())
-	greet(out, s, p, l, run, fresh)
+	how.started(run, greeting(s, p, l, run, fresh))
 	return g.Wait()
 }
 
@@ -161,8 +179,9 @@ func newServer(s *config.Settings, p *parts, l listeners, token string, registry
 	return httpd.New(c)
 }
 
-// greet tells who started the node what to do next.
-func greet(w io.Writer, s *config.Settings, p *parts, l listeners, run runFile, fresh bool) {
+// greeting tells who started the node what to do next.
+func greeting(s *config.Settings, p *parts, l listeners, run runFile, fresh bool) string {
+	w := new(strings.Builder)
 	note := ""
 	if fresh {
 		note = " (new)"
@@ -182,10 +201,13 @@ func greet(w io.Writer, s *config.Settings, p *parts, l listeners, run runFile, 
 	} else {
 		line("sign-up", "open to all who reach this node")
 	}
-	if s.S2S.Listen != "" {
-		line("s2s", "not in this release")
+	if p.links == nil {
+		line("nodes", "no links to other nodes")
+	} else {
+		line("nodes", p.links.addr.String()+" (UDP)")
 	}
 	fmt.Fprintln(w, "\nCtrl-C stops it.")
+	return w.String()
 }
 
 // logTo writes structured lines.

@@ -25,7 +25,7 @@ var serveFlags = []flagOf{
 	{"http", "http.listen", "`address:port` for clients (default " + config.DefaultListen + ")", ""},
 	{"web", "http.web", "`directory` of a web client to serve (default: a small page)", "dir"},
 	{"admin", "admin.listen", "loopback `address:port` for operators and metrics (default " + config.DefaultAdmin + ")", ""},
-	{"s2s", "s2s.listen", "UDP `address:port` for other nodes (reserved)", ""},
+	{"s2s", "s2s.listen", "UDP `address:port` for other nodes (default :7788; none for localhost), or off", ""},
 	{"registration", "accounts.registration", "`who` may make an account: open or closed (default open, on loopback only)", "open closed"},
 	{"log-level", "log.level", "`level` of the log: debug, info, warn, error (default info)", "debug info warn error"},
 }

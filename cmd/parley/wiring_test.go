@@ -24,7 +24,7 @@ import (
 func TestDefaultsAreTheNodes(t *testing.T) {
 	s := config.New()
 	s.Node.Data = t.TempDir()
-	p, err := assemble(s, slog.New(slog.DiscardHandler), nil)
+	p, err := assemble(t.Context(), s, assembly{log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,6 +111,7 @@ func (w *walk) typing(ctx context.Context) error {
 
 func (w *walk) presence(ctx context.Context) error {
 	bob := w.bob.c.User()
+	w.alice.seen = nil // what became known before
 	w.bob.close()
 	if err := w.alice.pres(ctx, "me", bob, "off"); err != nil {
 		return err

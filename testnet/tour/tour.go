@@ -33,7 +33,6 @@ type Config struct {
 type walk struct {
 	cfg        Config
 	alice, bob *visitor
-	failed     int
 	group      string
 }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"parley/federation"
 	"parley/protocol"
 )
 
@@ -115,10 +116,50 @@ func (s *Settings) checkHTTP() []*Problem {
 	if len(s.HTTP.APIKeys) == 0 {
 		all = append(all, s.problem("http.api_keys", "must not be empty, or no client can connect; leave it out for the public clients' key"))
 	}
-	if s.S2S.Listen != "" {
-		all = append(all, s.one("s2s.listen", checkListen(s.S2S.Listen))...)
+	return append(all, s.checkS2S()...)
+}
+
+func (s *Settings) checkS2S() []*Problem {
+	var all []*Problem
+	if l := s.S2S.Listen; l != "" && l != NoLinks {
+		all = s.one("s2s.listen", checkListen(l))
+	}
+	for _, r := range s.S2S.Resolvers {
+		if _, err := netip.ParseAddrPort(r); err != nil {
+			all = append(all, s.problem("s2s.resolvers", "%q is not address:port, such as 127.0.0.1:53", r))
+		}
+	}
+	for i, p := range s.S2S.Peers {
+		at := fmt.Sprintf("s2s.peers.%d", i)
+		if _, err := protocol.ParseNode(p.Name); err != nil {
+			all = append(all, s.problem(at, "name: %s", err))
+		}
+		for _, a := range p.Addresses {
+			if err := federation.CheckHostPort(a); err != nil {
+				all = append(all, s.problem(at, "addresses: %s", err))
+			}
+		}
+		if p.Key != "" {
+			if _, err := federation.ParsePin(p.Key); err != nil {
+				all = append(all, s.problem(at, "key: %s", err))
+			}
+		}
 	}
 	return all
+}
+
+// NoLinks as the address for links means that there are none.
+const NoLinks = "off"
+
+// LinkAddress is where a node of a name listens for others; empty if it does not.
+func (s *Settings) LinkAddress(name string) string {
+	switch {
+	case s.S2S.Listen == NoLinks, s.S2S.Listen == "" && name == DefaultName:
+		return ""
+	case s.S2S.Listen == "":
+		return fmt.Sprintf(":%d", federation.DefaultPort)
+	}
+	return s.S2S.Listen
 }
 
 func checkWeb(dir string) string {

@@ -83,8 +83,30 @@ type Admin struct {
 
 // S2S is the link to other nodes.
 type S2S struct {
-	// UDP address and port for links. Reserved: this release makes none.
+	// UDP address and port for links, such as ":7788". Empty: that port, but none on a
+	// node named "localhost". "off": no links; users of this node talk among
+	// themselves.
 	Listen string `toml:"listen"`
+	// Let links go to private addresses, which other nodes' names may lead to. They
+	// always may on a node whose name ends in localhost, and to peers whose address
+	// you give.
+	AllowPrivate bool `toml:"allow_private"`
+	// Talk only with the peers that you have named: with "parley peer", or below.
+	Closed bool `toml:"closed"`
+	// DNS servers to ask, as "address:port". Empty: those of the system.
+	Resolvers []string `toml:"resolvers"`
+	// Peers whose address or key you know.
+	Peers []S2SPeer `toml:"peers"`
+}
+
+// S2SPeer is another node. Repeat [[s2s.peers]] for several.
+type S2SPeer struct {
+	// Its name, such as "chat.example.org".
+	Name string `toml:"name"`
+	// Where it is, as "host:port". Empty: it is looked for.
+	Addresses []string `toml:"addresses"`
+	// Its key, as "parley key" prints it there. Empty: its name must prove it.
+	Key string `toml:"key"`
 }
 
 // Accounts says who may have an account, and how one is proven.

@@ -1,0 +1,34 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// Table prints results, and beside them what was measured on XMPP servers.
+func Table(w io.Writer, all []*Result) error {
+	known := map[string]Case{}
+	for _, c := range Cases() {
+		known[c.Name] = c
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "case\tsent\tlost\tdoubled\tdelivered and bounced\tout of order\tbounced\tall there after\tsender's memory\t")
+	for _, r := range all {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t%+.1f MiB\t\n", r.Case, r.Sent, r.Lost, r.Doubled, r.Both,
+			r.Disordered, r.Bounced, r.Took.Round(100*time.Millisecond), float64(r.Growth)/(1<<20))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nThe same on Prosody 0.12 and ejabberd 23.01 (two servers on one machine, measured 2026-11):")
+	for _, r := range all {
+		for _, server := range []string{"Prosody", "ejabberd"} {
+			if text := known[r.Case].XMPP[server]; text != "" {
+				fmt.Fprintf(w, "  %-17s %-9s %s\n", r.Case, server, text)
+			}
+		}
+	}
+	return nil
+}
