@@ -47,6 +47,12 @@ type Key struct {
 // When it returns nil, the key is on the disk for good.
 func CreateKey(path string) (*Key, error) { return createKey(path, nil) }
 
+// KeyFromSeed makes a key of bytes that must be as good as random, and keeps it nowhere:
+// for nodes of experiments, which are the same each time.
+func KeyFromSeed(seed [ed25519.SeedSize]byte) *Key {
+	return &Key{private: ed25519.NewKeyFromSeed(seed[:])}
+}
+
 // createKey makes a key whose secrets are those of the root, if that is not nil.
 func createKey(path string, root []byte) (*Key, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)

@@ -1,0 +1,232 @@
+// Package cluster runs federations: real nodes with real links, stores and clients, on an
+// emulated network, and users who say what they are told to. Run it in virtual time
+// (package vtime, or testing/synctest) or in real time.
+//
+//	c, err := cluster.New(cluster.Config{Names: []string{"a", "b"}})
+//	alice, err := c.NewUser(ctx, 0, "alice")
+//	bob, err := c.NewUser(ctx, 1, "bob")
+//	err = c.Meet(ctx, alice, bob)
+//	err = alice.Write(ctx, c.Room(alice, bob), 100)
+//	c.Partition(...)
+//	found, err := c.Finish(ctx, 5*time.Minute)
+//	err = c.Close()
+//
+// Every message is noted by the clients in a ledger (package checks), by which Finish
+// judges the whole run.
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"parley/federation"
+	"parley/federation/vnet"
+	"parley/node"
+	"parley/node/auth"
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/store"
+	"parley/testnet/checks"
+)
+
+const (
+	lanes = s2s.Lanes
+	port  = federation.DefaultPort
+)
+
+// Config of a cluster.
+type Config struct {
+	Seed  uint64
+	Hosts []Host
+	// Link is what the network is like between two nodes, by number; nil: perfect.
+	Link    func(from, to int) vnet.Link
+	Times   federation.Times
+	Limits  node.Limits // zero: generous ones
+	Traffic func(federation.Traffic)
+	Log     slog.Handler // nil: none
+	// Note is told of what goes wrong, Heard of each message that reaches a client; they
+	// must be quick. nil: nobody is.
+	Note  func(kind, text string)
+	Heard func(*User, *checks.Message)
+}
+
+// noLogs is for nodes without groups.
+type noLogs struct{}
+
+func (noLogs) Behind(protocol.Node) ([]store.Follower, error) { return nil, nil }
+func (noLogs) Page(protocol.Node, protocol.TopicID, uint64, int) (*s2s.Log, error) {
+	return nil, nil
+}
+func (noLogs) Follow(context.Context, federation.Peer, *s2s.Log) (*s2s.LogAck, error) {
+	return nil, protocol.NotFound
+}
+func (noLogs) Followed(federation.Peer, *s2s.LogAck) error { return nil }
+
+func logsOf(n *node.Node) federation.Logs {
+	if l, ok := any(n).(federation.Logs); ok {
+		return l
+	}
+	return noLogs{}
+}
+
+// Host is one node's name and place.
+type Host struct {
+	Name protocol.Node
+	IPv6 bool
+}
+
+// Disk is what is wrong with a disk.
+type Disk struct {
+	Delay time.Duration // of a write
+	Full  bool
+}
+
+// Cluster is a federation. Its methods may be called at once, New and Close excepted.
+type Cluster struct {
+	Net      *vnet.Network
+	Machines []*Machine
+	Ledger   *checks.Ledger
+
+	cfg       Config
+	passwords node.Passwords
+	book      []federation.StaticPeer
+	at        map[netip.Addr]int // machines by address
+
+	mu    sync.Mutex
+	dead  []bool        // guarded by mu; nodes that were killed and not started again
+	users []*User       // guarded by mu
+	rooms map[any]*Room // guarded by mu
+	errs  []error       // guarded by mu; what nodes ended with
+}
+
+// generous limits: the testnet's users are more eager than people.
+func generous() node.Limits {
+	return node.Limits{SessionRate: 1e5, SessionBurst: 1e5, LoginRate: 1e5, LoginBurst: 1e5, SignupRate: 1e5, SignupBurst: 1e5, TopicQueue: 4096}
+}
+
+// New makes a federation whose nodes do not run yet.
+func New(cfg Config) (*Cluster, error) {
+	if cfg.Limits == (node.Limits{}) {
+		cfg.Limits = generous()
+	}
+	c := &Cluster{
+		Net: vnet.New(cfg.Seed, vnet.Link{}), Ledger: checks.NewLedger(), cfg: cfg,
+		// As cheap as can be: passwords are not what is tried here.
+		passwords: auth.NewArgon2(auth.Params{Time: 1, Memory: 8}, 0),
+		at:        map[netip.Addr]int{}, dead: make([]bool, len(cfg.Hosts)), rooms: map[any]*Room{},
+	}
+	for i, h := range cfg.Hosts {
+		m, err := c.machine(i, h)
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.Machines = append(c.Machines, m)
+		c.book = append(c.book, m.pin())
+		c.at[m.Addr.Addr()] = i
+	}
+	c.Net.SetPolicy(c.policy)
+	return c, nil
+}
+
+func (c *Cluster) machine(i int, h Host) (*Machine, error) {
+	file, err := newDisk(string(h.Name))
+	if err != nil {
+		return nil, err
+	}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], c.cfg.Seed)
+	binary.LittleEndian.PutUint64(seed[8:], uint64(i)+1)
+	return &Machine{
+		Name: h.Name, Addr: netip.AddrPortFrom(address(i, h.IPv6), port), c: c, no: i,
+		key: federation.KeyFromSeed(seed), disk: &disk{file}, pipes: map[*pipe]bool{},
+	}, nil
+}
+
+// address is a public one, each in a network of its own: nodes judge strangers by theirs.
+func address(i int, v6 bool) netip.Addr {
+	if v6 {
+		return netip.AddrFrom16([16]byte{0x2a, 0x0e, byte(i >> 8), byte(i), 15: 1})
+	}
+	return netip.AddrFrom4([4]byte{5, byte(i >> 8), byte(i), 1})
+}
+
+// policy is what the network is like now.
+func (c *Cluster) policy(from, to netip.Addr) vnet.Link {
+	a, b := c.at[from], c.at[to]
+	c.mu.Lock()
+	dead := c.dead[a] || c.dead[b]
+	c.mu.Unlock()
+	switch {
+	case dead:
+		return vnet.Link{Cut: true}
+	case c.cfg.Link == nil:
+		return vnet.Link{}
+	}
+	return c.cfg.Link(a, b)
+}
+
+func (c *Cluster) plugged(i int, in bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dead[i] = !in
+}
+
+// report notes an error with which a part of a node has ended.
+func (c *Cluster) report(err error) {
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.errs = append(c.errs, err)
+}
+
+// StartAll starts all nodes.
+func (c *Cluster) StartAll() error {
+	for _, m := range c.Machines {
+		if err := m.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Users are those that were made, in that order.
+func (c *Cluster) Users() []*User {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.users
+}
+
+// Close ends everything. The error is of nodes that did not end well.
+func (c *Cluster) Close() error {
+	for _, u := range c.Users() {
+		u.leave()
+	}
+	var ending sync.WaitGroup
+	for _, m := range c.Machines {
+		ending.Go(func() {
+			if err := m.Stop(); err != nil {
+				c.report(fmt.Errorf("stop %s: %w", m.Name, err))
+			}
+			c.report(m.disk.file.Close())
+		})
+	}
+	ending.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(c.errs...)
+}
+
+func (c *Cluster) logOf(n protocol.Node) *slog.Logger {
+	if c.cfg.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(c.cfg.Log).With("node", n)
+}

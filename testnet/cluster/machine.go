@@ -1,0 +1,273 @@
+package cluster
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"parley/federation"
+	"parley/federation/quic"
+	"parley/node"
+	"parley/node/auth"
+	"parley/protocol"
+	"parley/store"
+)
+
+// Machine is where a node runs: its address, its key and its disk stay when the node
+// ends.
+type Machine struct {
+	Name protocol.Node
+	Addr netip.AddrPort
+	c    *Cluster
+	no   int
+	key  *federation.Key
+	disk *disk
+
+	change sync.Mutex // held by who starts or ends the node
+
+	mu     sync.Mutex
+	run    *running        // guarded by mu; nil: down
+	starts int             // guarded by mu
+	pipes  map[*pipe]bool  // guarded by mu
+	faults func(f *faulty) // guarded by mu; of the disk, also of the next node; may be nil
+}
+
+// running is a node that runs.
+type running struct {
+	store *faulty
+	links *quic.Transport
+	mesh  *federation.Mesh
+	node  *node.Node
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+}
+
+// ErrDown is returned where a node is needed that does not run.
+var ErrDown = errors.New("cluster: the node is down")
+
+// Start starts the node, on what is on its disk; it does nothing if it runs.
+func (m *Machine) Start() error {
+	m.change.Lock()
+	defer m.change.Unlock()
+	if m.Up() {
+		return nil
+	}
+	r, err := m.assemble()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", m.Name, err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	r.wg.Go(func() { m.c.report(r.mesh.Run(ctx, r.node, logsOf(r.node))) })
+	r.wg.Go(func() { m.c.report(r.node.Run(ctx)) })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.run = r
+	m.starts++
+	if m.faults != nil {
+		r.store.set(m.faults)
+	}
+	m.c.plugged(m.no, true)
+	return nil
+}
+
+// assemble makes the parts of a node, as parley serve does.
+func (m *Machine) assemble() (_ *running, err error) {
+	r := &running{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close())
+		}
+	}()
+	if r.store, err = openStore(m.disk, m.Name); err != nil {
+		return nil, err
+	}
+	socket, err := m.c.Net.Listen(m.Addr)
+	if err != nil {
+		return nil, err
+	}
+	log := m.c.logOf(m.Name)
+	if r.links, err = quic.New(quic.Config{Key: m.key, Name: m.Name, Conn: socket, Log: log}); err != nil {
+		return nil, err
+	}
+	r.mesh, err = federation.New(federation.Config{
+		Key: m.key, Store: r.store, Transport: r.links, Log: log, Build: "testnet",
+		Finder:  federation.NewDirectory(federation.DirectoryConfig{Store: r.store, Static: m.c.book}),
+		Prover:  federation.NewNotary(federation.NotaryConfig{Store: r.store, Static: m.c.book, Log: log}),
+		Times:   m.c.cfg.Times,
+		Traffic: m.c.cfg.Traffic,
+	})
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := auth.NewTokens(m.key.Secret("login tokens"), m.Name, auth.Lifetimes{})
+	if err != nil {
+		return nil, err
+	}
+	r.node, err = node.New(node.Config{
+		Store: r.store, Network: r.mesh, Passwords: m.c.passwords, Tokens: tokens, Log: log, Build: "testnet", Limits: m.c.cfg.Limits,
+	})
+	return r, err
+}
+
+func (r *running) close() error {
+	var err error
+	if r.links != nil {
+		err = r.links.Close()
+	}
+	if r.store != nil {
+		err = errors.Join(err, r.store.Close())
+	}
+	return err
+}
+
+// Up reports whether the node runs.
+func (m *Machine) Up() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.run != nil
+}
+
+// Starts is how often the node was started.
+func (m *Machine) Starts() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.starts
+}
+
+// Stop ends the node as its operator would.
+func (m *Machine) Stop() error {
+	m.change.Lock()
+	defer m.change.Unlock()
+	return m.end()
+}
+
+// Kill ends the node without a word to anybody: clients and peers hear nothing more, and
+// nothing more gets to the disk. What the node has acknowledged is there, or was lost by
+// the node. The process's own end takes some time, in which it cannot do anything.
+func (m *Machine) Kill() error {
+	m.change.Lock()
+	defer m.change.Unlock()
+	m.mu.Lock()
+	r := m.run
+	for p := range m.pipes {
+		p.close()
+	}
+	m.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	m.c.plugged(m.no, false)
+	r.store.set(func(f *faulty) { f.gone = true })
+	return m.end()
+}
+
+// end lets the node end, and waits for that.
+func (m *Machine) end() error {
+	m.mu.Lock()
+	r := m.run
+	m.run = nil
+	m.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	r.stop()
+	r.wg.Wait()
+	return r.close()
+}
+
+// Disk changes what is wrong with the disk of the node, also after a restart; nil: nothing.
+func (m *Machine) Disk(change func(d *Disk)) {
+	d := Disk{}
+	if change != nil {
+		change(&d)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.faults = func(f *faulty) { f.delay, f.full = d.Delay, d.Full }
+	if m.run != nil {
+		m.run.store.set(m.faults)
+	}
+}
+
+// connect opens a connection of a client to the node.
+func (m *Machine) connect() (*pipe, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.run == nil {
+		return nil, ErrDown
+	}
+	r, p := m.run, newPipe()
+	m.pipes[p] = true
+	r.wg.Go(func() {
+		o := node.Origin{Addr: netip.MustParseAddr("127.0.0.1"), Proto: "ws"}
+		_ = r.node.Serve(context.Background(), nodeEnd{p}, o) // its end is the client's to notice
+		p.close()
+		m.mu.Lock()
+		delete(m.pipes, p)
+		m.mu.Unlock()
+	})
+	return p, nil
+}
+
+// View reads the store of the node, if it runs.
+func (m *Machine) View(fn func(store.Tx) error) error {
+	m.mu.Lock()
+	r := m.run
+	m.mu.Unlock()
+	if r == nil {
+		return ErrDown
+	}
+	return r.store.View(fn)
+}
+
+// Linked reports whether there is a link to another node.
+func (m *Machine) Linked(to *Machine) bool {
+	m.mu.Lock()
+	r := m.run
+	m.mu.Unlock()
+	return r != nil && r.mesh.Linked(to.Name)
+}
+
+// AddUser makes an account.
+func (m *Machine) AddUser(ctx context.Context, login, password string) (protocol.UserID, error) {
+	m.mu.Lock()
+	r := m.run
+	m.mu.Unlock()
+	if r == nil {
+		return "", ErrDown
+	}
+	return r.node.AddUser(ctx, login, password, store.LevelAuth, []byte(`{"fn":"`+login+`"}`))
+}
+
+// Waiting is how many posts wait in the outbox of the node; 0 if it is down.
+func (m *Machine) Waiting() (uint64, error) {
+	var all uint64
+	err := m.View(func(tx store.Tx) error {
+		for to, err := range tx.Waiting() {
+			if err != nil {
+				return err
+			}
+			for l := range store.Lane(lanes) {
+				q, err := tx.Queue(to, l)
+				if err != nil {
+					return err
+				}
+				all += q.Last - q.Settled
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, ErrDown) {
+		err = nil
+	}
+	return all, err
+}
+
+// pin is the entry of the node in the others' books.
+func (m *Machine) pin() federation.StaticPeer {
+	return federation.StaticPeer{Name: m.Name, Key: ed25519.PublicKey(m.key.Public()), Addrs: []string{m.Addr.String()}}
+}

@@ -1,0 +1,212 @@
+// Package scenario is the language in which experiments are written: which nodes and
+// users there are, what the network between them is like, who does what, what goes wrong
+// and when, and what must hold in the end.
+//
+// A scenario is a TOML file. It is strict: an unknown key, a name that means nobody, an
+// event that cannot happen are errors, with line and column. spec/testnet.md is made from
+// the comments of this file.
+package scenario
+
+import _ "embed"
+
+//go:generate go run parley/cmd/parley testnet reference --output ../../spec/testnet.md
+
+// source is this file: its comments are the reference, see reference.go.
+//
+//go:embed scenario.go
+var source string
+
+// Scenario is an experiment as a file describes it.
+type Scenario struct {
+	// What the experiment is called: letters, digits and "-". Empty: the name of the
+	// file without ".toml".
+	Name string `toml:"name"`
+	// What it shows, in one line.
+	About string `toml:"about"`
+	// From what all chance comes. Another seed is another run of the same experiment.
+	Seed uint64 `toml:"seed"`
+	// How long it goes on, after the accounts are made and the contacts are met.
+	Duration Duration `toml:"duration"`
+	// How long afterwards, at most, until all that was sent has arrived: nobody writes
+	// any more, faults end, nodes that are down are started.
+	Settle Duration `toml:"settle"`
+	// How often the figures are taken.
+	Sample Duration `toml:"sample"`
+
+	// The usual link between two nodes.
+	Link Link `toml:"link"`
+	// Links that are not usual.
+	Links []Links `toml:"links"`
+	// Who is there.
+	Nodes []Nodes `toml:"nodes"`
+	// Their users.
+	Users []Users `toml:"users"`
+	// Who knows whom.
+	Contacts Contacts `toml:"contacts"`
+	// Groups of users.
+	Groups []Groups `toml:"groups"`
+	// What users do.
+	Work []Work `toml:"work"`
+	// What happens to the nodes and the network.
+	Events []Event `toml:"event"`
+	// What must hold in the end.
+	Checks []Check `toml:"check"`
+}
+
+// Link is what happens to packets on the way from one node to another. In [[links]] and
+// events, what is not said is as on the usual link.
+type Link struct {
+	// How long a packet takes, at least.
+	Latency *Duration `toml:"latency"`
+	// What is added to that by chance: the scale of spread. Packets may overtake.
+	Jitter *Duration `toml:"jitter"`
+	// How the jitter is distributed: "uniform" between 0 and jitter, "normal",
+	// "exponential", or "pareto" (few, but long delays).
+	Spread *string `toml:"spread"`
+	// The part of the packets that get lost, 0 to 1.
+	Loss *float64 `toml:"loss"`
+	// How many packets get lost in a row, on average; 1: each by itself.
+	Burst *float64 `toml:"burst"`
+	// The part of the packets that come twice.
+	Double *float64 `toml:"double"`
+	// The part of the packets that take twice the latency, so that others overtake.
+	Reorder *float64 `toml:"reorder"`
+	// Bits a second, such as "10Mbit". "0": any.
+	Rate *Rate `toml:"rate"`
+	// What can wait for the rate before packets are lost.
+	Queue *Size `toml:"queue"`
+	// The largest packet, in bytes of IP. QUIC needs 1280.
+	MTU *int `toml:"mtu"`
+}
+
+// Links are links that differ from the usual one. The last that fits counts.
+type Links struct {
+	// The two ends: each a list of nodes.
+	Between []Selection `toml:"between"`
+	// Only packets of these nodes; to says where they go.
+	From Selection `toml:"from"`
+	// Only packets to these nodes.
+	To Selection `toml:"to"`
+	Link
+}
+
+// Nodes is one node, or several that are alike.
+type Nodes struct {
+	// The name. Several nodes are name1, name2 and so on.
+	Name string `toml:"name"`
+	// How many.
+	Count int `toml:"count"`
+	// Where they are: a word by which [[links]] can choose them, as "region:eu".
+	Region string `toml:"region"`
+	// Whether the address is one of IPv6.
+	IPv6 bool `toml:"ipv6"`
+	// When they are started, if not from the beginning. Their users come with them.
+	Join Duration `toml:"join"`
+}
+
+// Users is one user, or several that are alike.
+type Users struct {
+	// The login. Several users of a node are name1, name2 and so on.
+	Name string `toml:"name"`
+	// At which nodes.
+	At Selection `toml:"at"`
+	// How many at each.
+	Count int `toml:"count"`
+}
+
+// Contacts say who knows whom: has accepted, and may write to.
+type Contacts struct {
+	// "all", "ring", "random", "scale-free" (Barabási and Albert), "file", or "none".
+	Graph string `toml:"graph"`
+	// Contacts of each user: on each side in a ring, on average in a random graph,
+	// made by each newcomer in a scale-free one.
+	Degree int `toml:"degree"`
+	// Whether users of one node know each other, too.
+	Local bool `toml:"local"`
+	// For "file": lines of two users, "alice@a bob@b"; a relative path counts from the
+	// directory of the scenario.
+	File string `toml:"file"`
+	// Two users each, beside the graph: [["alice@a", "bob@b"]].
+	Pairs [][]string `toml:"pairs"`
+}
+
+// Groups is a group with members, or several that are alike.
+type Groups struct {
+	// The name; several groups are name1, name2 and so on.
+	Name string `toml:"name"`
+	// How many.
+	Count int `toml:"count"`
+	// Who may be a member. The first of the chosen ones makes the group.
+	Members Selection `toml:"members"`
+	// How many of those are, chosen by chance; 0: all.
+	Size int `toml:"size"`
+}
+
+// Work is what users do, again and again.
+type Work struct {
+	// "chat": write to a contact, chosen by chance. "group": write to a group that
+	// one is in. "presence": sign off and on.
+	Kind string `toml:"kind"`
+	// Who does it.
+	Users Selection `toml:"users"`
+	// To whom "chat" writes, if not to any contact.
+	To Selection `toml:"to"`
+	// How long between two times on average; it is distributed exponentially. For
+	// "presence": how long one stays signed in.
+	Every Duration `toml:"every"`
+	// For "presence": how long one stays away, on average.
+	Away Duration `toml:"away"`
+	// When it begins.
+	From Duration `toml:"from"`
+	// When it ends; "0s": with the scenario.
+	Until Duration `toml:"until"`
+	// Bytes of a message.
+	Size Size `toml:"size"`
+}
+
+// Event is something that happens at a moment, and mostly ends some time later.
+type Event struct {
+	// When.
+	At Duration `toml:"at"`
+	// What: "partition" (sides), "cut" (from, to: one way only), "link" (between, or from
+	// and to, and the link), "kill" (nodes; without a word, as by a power cut), "stop"
+	// (nodes; in order), "start" (nodes), "churn" (nodes, up, down), "slow-disk" (nodes,
+	// delay), "full-disk" (nodes), "sign-off" (users).
+	Do string `toml:"do"`
+	// For how long; then what it was before holds again. "0s": to the end.
+	For Duration `toml:"for"`
+	// Which nodes.
+	Nodes Selection `toml:"nodes"`
+	// Which users.
+	Users Selection `toml:"users"`
+	// For "partition": lists of nodes that reach each other only. Nodes that are in none
+	// reach all.
+	Sides []Selection `toml:"sides"`
+	// For "link": the two ends.
+	Between []Selection `toml:"between"`
+	// For "cut" and "link": where packets come from.
+	From Selection `toml:"from"`
+	// For "cut" and "link": where packets go.
+	To Selection `toml:"to"`
+	// For "churn": how long a node is up, on average.
+	Up Duration `toml:"up"`
+	// For "churn": how long a node is down, on average.
+	Down Duration `toml:"down"`
+	// For "slow-disk": how long a write takes.
+	Delay Duration `toml:"delay"`
+	// For "link": what it is like.
+	Link Link `toml:"link"`
+}
+
+// Check is a condition over the figures of a run, such as "latency_p99 < 2s".
+type Check struct {
+	// The condition: numbers, time spans ("250ms"), sizes ("64KiB") and figures, with
+	// + - * / ( ), < <= > >= == !=, and, or, not.
+	That string `toml:"that"`
+	// Why it must hold, in one line.
+	About string `toml:"about"`
+}
+
+// Selection names nodes or users: "a", "eu*", "region:eu", "*"; users as "alice@a",
+// "alice", "*@eu*". What begins with "!" is taken away again.
+type Selection []string
