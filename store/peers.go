@@ -65,11 +65,12 @@ type Peers interface {
 }
 
 // Follower is a node that follows the log of a group whose home is here, and up to
-// which event it has it.
+// which event it has it. Live: it has said so.
 type Follower struct {
 	Topic protocol.TopicID
 	Node  protocol.Node
 	Rev   uint64
+	Live  bool
 }
 
 // Followers keeps who follows groups, found from both ends. DeleteTopic does not
@@ -80,4 +81,14 @@ type Followers interface {
 	DeleteFollower(protocol.TopicID, protocol.Node) error
 	FollowersOf(protocol.TopicID) iter.Seq2[*Follower, error]
 	FollowedBy(protocol.Node) iter.Seq2[*Follower, error]
+}
+
+// Replicas keeps groups whose home is another node: what comes of them has its numbers
+// already.
+type Replicas interface {
+	// Raise moves Head.Seq and Head.Rev forward without messages and events; never back.
+	Raise(t protocol.TopicID, seq int, rev uint64) error
+	// Insert stores m under its own Seq, which is at most Head.Seq; ErrExists if there is
+	// a message of that number.
+	Insert(protocol.TopicID, *Message) error
 }

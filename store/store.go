@@ -78,6 +78,7 @@ type Tx interface {
 	Lanes
 	Peers
 	Followers
+	Replicas
 	Values
 }
 
@@ -215,6 +216,8 @@ type Topic struct {
 	Trusted []byte
 	Tags    []string
 	Aux     []byte // JSON object
+	// Base, of a group whose home is another node: messages below may be missing here.
+	Base int
 }
 
 // Head is what changes in a topic with every message: the last seq, the last

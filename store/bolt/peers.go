@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 
 	"parley/protocol"
@@ -89,3 +90,44 @@ func (x *tx) Value(name string) ([]byte, error) {
 
 // PutValue implements store.Values.
 func (x *tx) PutValue(name string, v []byte) error { return x.bucket(bktValues).Put(key(name), v) }
+
+// DeleteValue implements store.Values.
+func (x *tx) DeleteValue(name string) error { return x.bucket(bktValues).Delete(key(name)) }
+
+// Values implements store.Values.
+func (x *tx) Values(prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for rest, err := range suffixes(x.bucket(bktValues), key(prefix)) {
+			if !yield(prefix+rest, err) {
+				return
+			}
+		}
+	}
+}
+
+// Raise implements store.Replicas.
+func (x *tx) Raise(t protocol.TopicID, seq int, rev uint64) error {
+	h, err := x.Head(t)
+	if err != nil {
+		return err
+	}
+	h.Seq, h.Rev = max(h.Seq, seq), max(h.Rev, rev)
+	return x.putHead(t, h)
+}
+
+// Insert implements store.Replicas.
+func (x *tx) Insert(t protocol.TopicID, m *store.Message) error {
+	h, err := x.Head(t)
+	if err != nil {
+		return err
+	}
+	if m.Seq < 1 || m.Seq > h.Seq {
+		return fmt.Errorf("store: message %d of a topic that goes to %d", m.Seq, h.Seq)
+	}
+	k := numbered(string(t), uint64(m.Seq))
+	if x.bucket(bktMessages).Get(k) != nil {
+		return store.ErrExists
+	}
+	m.Origin = m.Seq
+	return x.bucket(bktMessages).Put(k, encodeMessage(m))
+}

@@ -11,6 +11,7 @@ var peerCases = map[string]func(*box){
 	"peers":     peers,
 	"followers": followers,
 	"values":    values,
+	"replicas":  replicas,
 }
 
 func peers(b *box) {
@@ -86,6 +87,51 @@ func values(b *box) {
 		equal(b, "value", string(v), err, "2")
 		v, err = tx.Value("ab")
 		equal(b, "empty value", string(v), err, "")
+		listed(b, "names", tx.Values("a"), "a", "ab")
+		listed(b, "some names", tx.Values("ab"), "ab")
+		return nil
+	})
+	b.update(func(tx store.Tx) error { return errors.Join(tx.DeleteValue("a"), tx.DeleteValue("b")) })
+	b.view(func(tx store.Tx) error {
+		listed(b, "names left", tx.Values(""), "ab")
+		return nil
+	})
+}
+
+func replicas(b *box) {
+	g := protocol.NewGroupID(7, peer)
+	head := func(want store.Head) {
+		b.Helper()
+		b.view(func(tx store.Tx) error {
+			h, err := tx.Head(g)
+			equal(b, "head", h, err, want)
+			return nil
+		})
+	}
+	b.update(func(tx store.Tx) error { return tx.PutTopic(&store.Topic{ID: g, Created: day, Updated: day, Base: 5}) })
+	b.update(func(tx store.Tx) error { return tx.Raise(g, 4, 9) })
+	head(store.Head{Seq: 4, Rev: 9})
+	b.update(func(tx store.Tx) error { return tx.Raise(g, 3, 10) }) // never back
+	head(store.Head{Seq: 4, Rev: 10})
+	m := &store.Message{Seq: 2, From: alice, TS: day, Tag: 8, Content: []byte("1")}
+	b.update(func(tx store.Tx) error { return tx.Insert(g, m) })
+	b.refused(store.ErrExists, func(tx store.Tx) error {
+		return tx.Insert(g, &store.Message{Seq: 2, From: bob, TS: day, Content: []byte("2")})
+	})
+	b.refused(nil, func(tx store.Tx) error {
+		return tx.Insert(g, &store.Message{Seq: 5, From: bob, TS: day, Content: []byte("2")})
+	})
+	b.refused(nil, func(tx store.Tx) error { return tx.Insert(g, &store.Message{From: bob, TS: day, Content: []byte("2")}) })
+	b.update(func(tx store.Tx) error {
+		return tx.Append(g, &store.Message{From: bob, TS: day, Tag: 1, Content: []byte("5")})
+	})
+	b.view(func(tx store.Tx) error {
+		listed(b, "history", tx.History(g, 1, 9), &store.Message{Seq: 5, From: bob, TS: day, Origin: 5, Tag: 1, Content: []byte("5")},
+			&store.Message{Seq: 2, From: alice, TS: day, Origin: 2, Tag: 8, Content: []byte("1")})
+		seq, err := tx.Named(g, alice, 2, 8)
+		equal(b, "named", seq, err, 2)
+		t, err := tx.Topic(g)
+		equal(b, "topic", t, err, &store.Topic{ID: g, Created: day, Updated: day, Base: 5})
 		return nil
 	})
 }
