@@ -48,6 +48,11 @@ func (q *request) answer(rep reply, err error) {
 	}
 	if rep.login.User != "" && q.s.who.User == "" {
 		q.s.signIn(rep.login)
+		if err := q.s.n.accounts.stillGood(rep.login.User, rep.epoch); err != nil {
+			q.refuse(err)
+			q.s.close(CloseNormal)
+			return
+		}
 	}
 	text := rep.text
 	if text == "" {
@@ -137,7 +142,7 @@ func (n *Node) removeTopics(u protocol.UserID, hard bool) error {
 		if s.Topic.Kind() == protocol.KindNone {
 			continue
 		}
-		n.send(s.Topic, departure{u, hard})
+		n.sendAlways(s.Topic, departure{u, hard})
 	}
 	return nil
 }

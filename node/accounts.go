@@ -48,6 +48,7 @@ type reply struct {
 	params map[string]any
 	// login is who the session is from now on, if anybody.
 	login Identity
+	epoch uint32 // of that user when the secret was found to be good
 	// changed is a user whose other sessions must be told that tags or credentials
 	// have changed.
 	changed protocol.UserID
@@ -150,7 +151,7 @@ func (a *accounts) welcome(u *store.User, missing []string, now time.Time) reply
 		r.code, purpose = 300, ForValidate // its text is what clients look for
 		r.params["cred"] = missing
 	} else {
-		r.login = Identity{User: u.ID, Level: u.Level}
+		r.login, r.epoch = Identity{User: u.ID, Level: u.Level}, u.Epoch
 	}
 	a.addToken(r.params, u, purpose, now)
 	return r

@@ -41,6 +41,24 @@ func (a *accounts) login(ctx context.Context, c caller, in *protocol.Login) (rep
 	return r, nil
 }
 
+// stillGood refuses one whose secret was changed, or whose account has ended or was
+// suspended, while a login was under way. It is asked when the session is counted as
+// the user's: what happens from then on ends it.
+func (a *accounts) stillGood(id protocol.UserID, epoch uint32) error {
+	var u *store.User
+	err := a.store.View(func(tx store.Tx) (err error) {
+		u, err = tx.User(id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if u.Epoch != epoch {
+		return &protocol.Error{Fault: protocol.BadLogin, Err: errors.New("the secret has changed meanwhile")}
+	}
+	return mayEnter(u)
+}
+
 // answerCreds takes the responses to codes. Without a response an address is added,
 // or if only the method is given, sent another code. A wrong response is no error:
 // the credential is still missing, which is what the client is told.

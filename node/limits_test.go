@@ -1,6 +1,8 @@
 package node_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -135,6 +137,71 @@ func TestLateAnswersAreNoSecondMessages(t *testing.T) {
 		}
 		synctest.Wait()
 		equal(t, w.answers("al"), "q1 202 2", "q2 202 3", "q3 202 4")
+	})
+}
+
+// slowPasswords takes its time to say that a password is right.
+type slowPasswords struct {
+	node.Passwords
+	mu   sync.Mutex
+	wait time.Duration
+}
+
+func (p *slowPasswords) Verify(ctx context.Context, hash []byte, password string) (bool, error) {
+	good, err := p.Passwords.Verify(ctx, hash, password)
+	p.mu.Lock()
+	wait := p.wait
+	p.mu.Unlock()
+	time.Sleep(wait)
+	return good, err
+}
+
+// Who was still logging in with the old password when it was changed is not let in.
+func TestLoginUnderWayEndsWithThePassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowPasswords{}
+		w := newWorld(t, func(c *node.Config) { slow.Passwords, c.Passwords = c.Passwords, slow })
+		defer w.end()
+		w.user("al")
+		w.open("thief")
+		slow.mu.Lock()
+		slow.wait = time.Second
+		slow.mu.Unlock()
+		secret, _ := json.Marshal([]byte("al-user:password-al"))
+		w.settle()
+		w.pipes["thief"].send(fmt.Sprintf(`{"login":{"id":"l","scheme":"basic","secret":%s}}`, secret))
+		synctest.Wait()
+		other, _ := json.Marshal([]byte(":another-password"))
+		w.ask("al", fmt.Sprintf(`{"acc":{"id":"c","user":"","scheme":"basic","secret":%s}}`, other), 200)
+		pass(2 * time.Second)
+		equal(t, w.answers("thief"), "l 401")
+		if w.pipes["thief"].open() {
+			t.Error("the session with the old password is open")
+		}
+	})
+}
+
+// A deleted user leaves also those topics that are too busy to be asked more.
+func TestDeletedUserLeavesBusyTopics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, m, bo := moodyWorld(t, func(c *node.Config) { c.Limits.TopicQueue = 1 })
+		defer w.end()
+		al := w.lines("bo", "me")[0].Topic
+		m.set(func() error { time.Sleep(time.Second); return nil })
+		for i := range 3 {
+			w.pipes["al"].send(pub(fmt.Sprint("p", i), bo, "busy"))
+			synctest.Wait()
+		}
+		w.pipes["al"].send(`{"del":{"id":"d","what":"user"}}`)
+		time.Sleep(999 * time.Millisecond)
+		w.pipes["bo"].send(fmt.Sprintf(`{"pub":{"id":"b","topic":%q,"content":1}}`, al))
+		pass(10 * time.Second)
+		m.set(nil)
+		for _, l := range w.lines("bo", al) {
+			if l.User == al {
+				t.Errorf("the deleted user is still there: %+v", l)
+			}
+		}
 	})
 }
 
