@@ -182,6 +182,21 @@ func (r *Identity) Succession() *s2s.Statement {
 	return nil
 }
 
+// Chain are the statements by which the present key follows the first, from the last one
+// back.
+func (r *Identity) Chain() []*s2s.Statement {
+	var all []*s2s.Statement
+	at := r.Key.Public()
+	for i := len(r.statements) - 1; i >= 0; i-- {
+		var v Succession
+		if s := r.statements[i]; s.Read(KindSuccession, &v) == nil && bytes.Equal(v.Next, at) {
+			all = append(all, s)
+			at = s.Key
+		}
+	}
+	return all
+}
+
 // Statements are what the node's keys have to say, the last of it, with the history of
 // them as of now.
 func (r *Identity) Statements(name protocol.Node, now time.Time) ([]*s2s.Statement, error) {
@@ -203,7 +218,7 @@ func (r *Identity) Statements(name protocol.Node, now time.Time) ([]*s2s.Stateme
 	}
 	h.Keys = append(h.Keys, HistoryKey{Key: r.Key.Public(), Since: since})
 	h.Keys = h.Keys[max(0, len(h.Keys)-maxKeys):]
-	last, err := r.Key.state(KindHistory, h)
+	last, err := r.Key.State(KindHistory, h)
 	if err != nil {
 		return nil, err
 	}

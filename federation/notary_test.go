@@ -313,7 +313,7 @@ func TestSuccession(t *testing.T) {
 			"no key":       {Name: peer, Seq: 1, From: now.UnixMilli(), Until: now.Add(time.Hour).UnixMilli()},
 			"number 0":     {Name: peer, Next: b.Public(), From: now.UnixMilli(), Until: now.Add(time.Hour).UnixMilli()},
 		} {
-			bad, err := a.state(KindSuccession, &s)
+			bad, err := a.State(KindSuccession, &s)
 			if err := o.learn(peer, bad, err); !errors.Is(err, s2s.ErrStatement) {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -415,9 +415,9 @@ func TestKeysOfATime(t *testing.T) {
 			{Key: old.Public(), Since: now.Add(-90 * day).UnixMilli(), Until: now.Add(-60 * day).UnixMilli()},
 			{Key: keyOf(5).Public(), Since: now.UnixMilli()}, // a key in use is not brought in so
 		}}
-		foreign, err := keyOf(7).state(KindHistory, &past)
+		foreign, err := keyOf(7).State(KindHistory, &past)
 		o.doubts(peer, foreign, err)
-		whole, err := b.state(KindHistory, &past)
+		whole, err := b.State(KindHistory, &past)
 		o.learns(peer, whole, err)
 		o.refuses(peer, keyOf(5), "another key")
 		o.refuses(peer, old, "another key")

@@ -57,8 +57,8 @@ type HistoryKey struct {
 	Revoked bool   `cbor:"4,keyasint,omitempty"`
 }
 
-// state signs a statement; body is what its kind says.
-func (k *Key) state(kind string, body any) (*s2s.Statement, error) {
+// State signs a statement; body is what its kind says.
+func (k *Key) State(kind string, body any) (*s2s.Statement, error) {
 	return s2s.NewStatement(kind, body, k.Public(), func(text []byte) []byte {
 		return ed25519.Sign(k.private, text)
 	})
@@ -66,14 +66,14 @@ func (k *Key) state(kind string, body any) (*s2s.Statement, error) {
 
 // succeed states that next follows k.
 func (k *Key) succeed(name protocol.Node, next ed25519.PublicKey, seq uint64, now time.Time) (*s2s.Statement, error) {
-	return k.state(KindSuccession, &Succession{
+	return k.State(KindSuccession, &Succession{
 		Name: name, Next: next, Seq: seq, From: now.UnixMilli(), Until: now.Add(successionLife).UnixMilli(),
 	})
 }
 
 // revoke states that k is not to be believed any more.
 func (k *Key) revoke(name protocol.Node, now time.Time) (*s2s.Statement, error) {
-	return k.state(KindRevocation, &Revocation{Name: name, At: now.UnixMilli()})
+	return k.State(KindRevocation, &Revocation{Name: name, At: now.UnixMilli()})
 }
 
 // readSuccession checks all but who has signed.

@@ -1,0 +1,402 @@
+// Package dht finds nodes by their keys, without any registry (spec/discovery.md#dht): a
+// Kademlia table of the nodes themselves, by go-libp2p, in which each files a signed
+// record of where it is. It uses the socket of the links.
+package dht
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	kad "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/routing"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	p2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
+	ma "github.com/multiformats/go-multiaddr"
+	quicgo "github.com/quic-go/quic-go"
+
+	"parley/federation"
+	"parley/protocol/s2s"
+)
+
+// Times.
+const (
+	locateTimeout = 10 * time.Second
+	publishTime   = 30 * time.Second
+	probeTimeout  = 5 * time.Second
+	republish     = 6 * time.Hour
+	joinRetry     = 15 * time.Second // while nobody is known; doubled up to joinSlow
+	joinSlow      = 10 * time.Minute
+	watchEvery    = time.Minute // for changed addresses, or a lost table
+	connGrace     = time.Minute
+	settleStep    = 100 * time.Millisecond
+	settleSteps   = 20
+)
+
+// Bounds.
+const (
+	connsLow, connsHigh = 16, 48
+	perNetwork          = 2 // nodes of one /24 or /48 in the table
+	quorum              = 4 // records that are compared
+	hostKeyLabel        = "libp2p host key v1"
+	protocolPrefix      = "/parley"
+	maxBootstrap        = 16
+)
+
+// Config of a node of the DHT. Identity and Socket are needed.
+type Config struct {
+	Identity *federation.Identity
+	Socket   Socket
+	Fence    federation.Fence
+	// Server answers others and keeps records for them; else the node only asks, and files
+	// its own record.
+	Server bool
+	// Addrs are where this node is. Empty: what other nodes see of it, if public.
+	Addrs []netip.AddrPort
+	// Bootstrap tells where other nodes of the DHT may be; it is asked when few are known.
+	Bootstrap func(context.Context) []netip.AddrPort
+	Log       *slog.Logger // nil: no log
+}
+
+// Node is this node's part in the DHT. It implements federation.Locator.
+type Node struct {
+	cfg  Config
+	log  *slog.Logger
+	key  crypto.PrivKey
+	host host.Host
+	kad  *kad.IpfsDHT
+	back func() error // gives the socket back
+
+	mu    sync.Mutex
+	filed []netip.AddrPort // addresses in the record that was filed last
+	at    time.Time        // when
+}
+
+var _ federation.Locator = (*Node)(nil)
+
+// New makes a node that knows nobody yet: see Run. Close it before the socket.
+func New(cfg Config) (*Node, error) {
+	n := &Node{cfg: cfg, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
+	seed := ed25519.NewKeyFromSeed(cfg.Identity.Key.Secret(hostKeyLabel))
+	var err error
+	if n.key, err = crypto.UnmarshalEd25519PrivateKey(seed); err != nil {
+		return nil, fmt.Errorf("dht: %w", err)
+	}
+	conns, back, err := lend(cfg.Socket)
+	if err != nil {
+		return nil, err
+	}
+	n.back = func() error {
+		err := conns.Close()
+		back()
+		return err
+	}
+	if n.host, err = n.newHost(conns); err != nil {
+		return nil, errors.Join(fmt.Errorf("dht: %w", err), n.back())
+	}
+	mode := kad.ModeClient
+	if cfg.Server {
+		mode = kad.ModeServer
+	}
+	n.kad, err = kad.New(n.host,
+		kad.Mode(mode), kad.ProtocolPrefix(protocolPrefix), kad.Validator(validator{}), kad.DisableProviders(),
+		kad.Datastore(newShelf()), kad.MaxRecordAge(maxLife), kad.AddressFilter(fence{cfg.Fence}.filter),
+		kad.RoutingTableFilter(n.diverse))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("dht: %w", err), n.host.Close(), n.back())
+	}
+	return n, nil
+}
+
+// newHost makes a libp2p host that does nothing but QUIC on the socket.
+func (n *Node) newHost(conns *quicreuse.ConnManager) (host.Host, error) {
+	limits, err := resources()
+	if err != nil {
+		return nil, err
+	}
+	manager, err := connmgr.NewConnManager(connsLow, connsHigh, connmgr.WithGracePeriod(connGrace))
+	if err != nil {
+		return nil, err
+	}
+	port := strconv.Itoa(portOf(n.cfg.Socket.LocalAddr()))
+	reachable := libp2p.ForceReachabilityPrivate()
+	if n.cfg.Server {
+		reachable = libp2p.ForceReachabilityPublic()
+	}
+	return libp2p.New(
+		libp2p.Identity(n.key), libp2p.NoTransports, libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.QUICReuse(func() *quicreuse.ConnManager { return conns }),
+		libp2p.ListenAddrStrings("/ip4/0.0.0.0/udp/"+port+"/quic-v1", "/ip6/::/udp/"+port+"/quic-v1"),
+		libp2p.ConnectionGater(fence{n.cfg.Fence}), libp2p.ResourceManager(limits), libp2p.ConnectionManager(manager),
+		libp2p.AddrsFactory(n.announced), libp2p.MultiaddrResolver(unresolving{}), reachable,
+		libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.Ping(false), libp2p.UserAgent("parley"),
+		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
+	)
+}
+
+// announced are the addresses that others are told.
+func (n *Node) announced(seen []ma.Multiaddr) []ma.Multiaddr {
+	if len(n.cfg.Addrs) == 0 {
+		return fence{n.cfg.Fence}.filter(seen)
+	}
+	var all []ma.Multiaddr
+	for _, a := range n.cfg.Addrs {
+		if m, err := multi(a); err == nil {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// diverse keeps the table from being filled by whoever has one network.
+func (n *Node) diverse(_ any, p peer.ID) bool {
+	mine := n.networks(p)
+	count := 0
+	for _, other := range n.kad.RoutingTable().ListPeers() {
+		if other != p && slices.ContainsFunc(n.networks(other), func(s netip.Prefix) bool { return slices.Contains(mine, s) }) {
+			count++
+		}
+	}
+	return count < perNetwork
+}
+
+// networks are those from which a peer is connected; loopback is none.
+func (n *Node) networks(p peer.ID) []netip.Prefix {
+	var all []netip.Prefix
+	for _, c := range n.host.Network().ConnsToPeer(p) {
+		if a, ok := addrOf(c.RemoteMultiaddr()); ok && !a.Addr().IsLoopback() {
+			all = append(all, federation.Source(a.Addr()))
+		}
+	}
+	return all
+}
+
+// Run joins the DHT and keeps the node's record in it until ctx ends.
+func (n *Node) Run(ctx context.Context) error {
+	wait := joinRetry
+	for {
+		if n.kad.RoutingTable().Size() == 0 {
+			n.join(ctx)
+		} else {
+			wait = joinRetry
+		}
+		next := watchEvery
+		if n.kad.RoutingTable().Size() == 0 {
+			next, wait = wait, min(2*wait, joinSlow)
+		} else if err := n.Publish(ctx); err != nil && ctx.Err() == nil {
+			n.log.Warn("the node's record is not in the DHT", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(next):
+		}
+	}
+}
+
+// join connects with nodes that may be there.
+func (n *Node) join(ctx context.Context) {
+	if n.cfg.Bootstrap == nil {
+		return
+	}
+	addrs := n.cfg.Bootstrap(ctx)
+	var wg sync.WaitGroup
+	for _, a := range addrs[:min(len(addrs), maxBootstrap)] {
+		wg.Go(func() {
+			if err := n.Connect(ctx, a); err != nil {
+				n.log.Debug("no node of the DHT", "addr", a, "err", err)
+			}
+		})
+	}
+	wg.Wait()
+	n.settle(ctx)
+}
+
+// settle waits a moment for those that were met to be taken into the table.
+func (n *Node) settle(ctx context.Context) {
+	tick := time.NewTicker(settleStep)
+	defer tick.Stop()
+	for range settleSteps {
+		if n.kad.RoutingTable().Size() > 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Connect gets to know a node by its address alone: who it is shows in the handshake. That
+// proves nothing, and need not: records prove themselves.
+func (n *Node) Connect(ctx context.Context, a netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*probeTimeout)
+	defer cancel()
+	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	id, err := n.probe(ctx, a)
+	if err != nil {
+		return fmt.Errorf("dht: %s: %w", a, err)
+	}
+	m, err := multi(a)
+	if err != nil {
+		return fmt.Errorf("dht: %s: %w", a, err)
+	}
+	if err := n.host.Connect(ctx, peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{m}}); err != nil {
+		return fmt.Errorf("dht: %s: %w", a, err)
+	}
+	return nil
+}
+
+// probe asks who is at an address.
+func (n *Node) probe(ctx context.Context, a netip.AddrPort) (peer.ID, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	self, err := p2ptls.NewIdentity(n.key)
+	if err != nil {
+		return "", err
+	}
+	conf, keys := self.ConfigForPeer("")
+	conf.NextProtos = []string{ALPN}
+	q, err := n.cfg.Socket.Dial(ctx, net.UDPAddrFromAddrPort(a), conf, &quicgo.Config{})
+	if err != nil {
+		return "", err
+	}
+	defer q.CloseWithError(0, "")
+	select {
+	case key := <-keys:
+		return peer.IDFromPublicKey(key)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// Addrs are where this node is, as far as it knows.
+func (n *Node) Addrs() []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, m := range n.host.Addrs() {
+		if a, ok := addrOf(m); ok {
+			all = append(all, a)
+		}
+	}
+	return all[:min(len(all), maxAddrs)]
+}
+
+// Publish files the node's record, if it is not there already with these addresses.
+func (n *Node) Publish(ctx context.Context) error {
+	now, addrs := time.Now(), n.Addrs()
+	n.mu.Lock()
+	done := len(addrs) == 0 || slices.Equal(addrs, n.filed) && now.Sub(n.at).Abs() < republish
+	n.mu.Unlock()
+	if done {
+		return nil // also if it is not known where this node is: then nobody can come
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	var failed []error
+	for _, r := range n.records(addrs, now) {
+		value, err := n.encode(r)
+		if err == nil {
+			err = n.kad.PutValue(ctx, keyOf(r.Key), value)
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("dht: %w", err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.filed, n.at = addrs, now
+	return nil
+}
+
+// records are that of the present key, and those of the keys that it follows.
+func (n *Node) records(addrs []netip.AddrPort, now time.Time) []*record {
+	base := record{
+		Key: n.cfg.Identity.Key.Public(), Addrs: encodeAddrs(addrs),
+		Seq: uint64(now.UnixMilli()), Until: now.Add(maxLife).UnixMilli(), Host: []byte(n.host.ID()),
+	}
+	all := []*record{&base}
+	var chain []s2s.Statement
+	for _, s := range n.cfg.Identity.Chain() {
+		if len(chain) == maxChain {
+			break
+		}
+		chain = append([]s2s.Statement{*s}, chain...)
+		r := base
+		r.Key, r.Chain = s.Key, slices.Clone(chain)
+		all = append(all, &r)
+	}
+	return all
+}
+
+func (n *Node) encode(r *record) ([]byte, error) {
+	s, err := n.cfg.Identity.Key.State(kindRecord, r)
+	if err != nil {
+		return nil, err
+	}
+	value, err := s.Encode()
+	if err == nil && len(value) > maxRecord {
+		return nil, fmt.Errorf("%w: %d bytes", errRecord, len(value))
+	}
+	return value, err
+}
+
+// Locate implements federation.Locator.
+func (n *Node) Locate(ctx context.Context, key ed25519.PublicKey) ([]netip.AddrPort, error) {
+	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	defer cancel()
+	if n.kad.RoutingTable().Size() == 0 {
+		return nil, errors.New("dht: no other node of the DHT is known")
+	}
+	value, err := n.kad.GetValue(ctx, keyOf(key), kad.Quorum(quorum))
+	if errors.Is(err, routing.ErrNotFound) {
+		return nil, fmt.Errorf("dht: %w: no record of %s", federation.ErrNothing, federation.Pin(key))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dht: %w", err)
+	}
+	r, err := read(keyOf(key), value, time.Now())
+	if err != nil || !bytes.Equal(r.Key, key) {
+		return nil, fmt.Errorf("dht: %w", cmp.Or(err, errRecord))
+	}
+	var all []netip.AddrPort
+	for _, b := range r.Addrs {
+		if a, ok := decodeAddr(b); ok {
+			all = append(all, a)
+		}
+	}
+	all, err = n.cfg.Fence.Filter(all)
+	if err != nil {
+		return nil, fmt.Errorf("dht: %w", err)
+	}
+	return all, nil
+}
+
+// Size is how many nodes the table has.
+func (n *Node) Size() int { return n.kad.RoutingTable().Size() }
+
+// Close leaves the DHT and gives the socket back. Run must have returned.
+func (n *Node) Close() error {
+	return errors.Join(n.kad.Close(), n.host.Close(), n.back())
+}
+
+func itoa(p uint16) string { return strconv.Itoa(int(p)) }
