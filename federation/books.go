@@ -93,7 +93,7 @@ func (b *books) run() error {
 		}
 		err := b.settle()
 		if err == nil {
-			err = b.l.p.unpark(time.Now())
+			err = b.unpark(time.Now())
 		}
 		if err != nil { // ours: it is all still there
 			b.l.m.log.Error("answers not written", "peer", b.l.peer.Name, "error", err)

@@ -25,6 +25,7 @@ type control struct {
 	logs   map[protocol.TopicID]*s2s.LogAck
 	limits *s2s.Limits
 	bye    *s2s.Goodbye
+	empty  bool
 }
 
 func newControl(w *frameWriter) *control {
@@ -64,6 +65,14 @@ func (c *control) goodbye(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bye = &s2s.Goodbye{Reason: reason}
+	signal(c.wake)
+}
+
+// nudge says nothing, so that the peer sees that the link is of use.
+func (c *control) nudge() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.empty = true
 	signal(c.wake)
 }
 
@@ -119,6 +128,10 @@ func (c *control) take() (fs []*s2s.Control) {
 		fs = append(fs, &s2s.Control{Limits: c.limits})
 		c.limits = nil
 	}
+	if c.empty && len(fs) == 0 {
+		fs = append(fs, &s2s.Control{})
+	}
+	c.empty = false
 	if c.bye != nil {
 		fs = append(fs, &s2s.Control{Goodbye: c.bye})
 		c.bye = nil

@@ -92,7 +92,7 @@ func (p *remote) age(tx store.Tx, l store.Lane, now time.Time, old *[]aged) (nex
 		if e.void() {
 			continue
 		}
-		how, due := p.m.fate(post, post.N <= q.Offered, now)
+		how, due := p.m.fate(post, l < s2s.Lanes && post.N <= q.Offered, now)
 		if how != noEnd && len(*old) < expiryMost {
 			*old = append(*old, aged{l, post, how})
 		}
@@ -119,7 +119,7 @@ func (m *Mesh) fate(p *store.Post, offered bool, now time.Time) (how End, due ti
 	e := entry(p.Body)
 	expiry, delayed := p.At.Add(m.cfg.Times.Expiry), p.At.Add(m.cfg.Times.Delayed)
 	switch {
-	case e.has(toldUnconfirmed):
+	case e.has(toldUnconfirmed) && offered:
 		return noEnd, time.Time{}
 	case !now.Before(expiry) && offered:
 		return Unconfirmed, expiry

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -134,7 +135,7 @@ func (n *node) start() {
 	mesh, done := n.mesh, n.done
 	go func() {
 		defer close(done)
-		if err := mesh.Run(ctx, n.book, n.book); err != nil {
+		if err := mesh.Run(ctx, n.book, n.book); err != nil && !errors.Is(err, net.ErrClosed) { // after a crash
 			n.w.Errorf("%s: %v", n.name, err)
 		}
 	}()
@@ -442,3 +443,6 @@ func (n *node) stats(of *node) federation.PeerStats {
 	}
 	return federation.PeerStats{}
 }
+
+// pass lets time go by.
+func (w *world) pass(d time.Duration) { time.Sleep(d) }

@@ -16,9 +16,12 @@ const maxHello = 16 << 10
 // hello says where this node stands with the peer. Only the worker calls it, while
 // there is no link: what it says of the lanes must hold until the next.
 func (p *remote) hello() (*s2s.Hello, error) {
+	p.mu.Lock()
+	limits := p.limited()
+	p.mu.Unlock()
 	h := &s2s.Hello{
 		Name: p.m.self, To: p.name, Boot: p.m.boot,
-		Features: p.m.cfg.Features, Limits: p.m.cfg.Limits, Build: p.m.cfg.Build,
+		Features: p.m.cfg.Features, Limits: limits, Build: p.m.cfg.Build,
 		Lanes: make([]s2s.LaneState, s2s.Lanes), Time: time.Now().UnixMilli(),
 	}
 	err := p.m.cfg.Store.View(func(tx store.Tx) error {

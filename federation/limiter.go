@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"parley/protocol"
 	"parley/protocol/s2s"
 )
 
@@ -55,4 +56,26 @@ func (k *limiter) wait(ctx context.Context, size int) error {
 		return bytes.WaitN(ctx, min(size, bytes.Burst()))
 	}
 	return nil
+}
+
+// Limit sets what a peer may post in a second, for as long as this process knows it, and
+// tells it. Zero fields of l leave no limit; Frame, Content and Window stay as they are.
+func (m *Mesh) Limit(n protocol.Node, l s2s.Limits) {
+	p := m.peer(n)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limits = &l
+	if p.link != nil {
+		p.link.limit.set(l)
+		p.link.control.setLimits(p.limited())
+	}
+}
+
+// limited are the limits that the peer is told. p.mu is held.
+func (p *remote) limited() s2s.Limits {
+	l := p.m.cfg.Limits
+	if p.limits != nil {
+		l.Posts, l.Bytes = p.limits.Posts, p.limits.Bytes
+	}
+	return l
 }

@@ -43,7 +43,6 @@ type link struct {
 	watched atomic.Bool  // the peer wants to know of our users
 
 	mu     sync.Mutex
-	begun  bool          // guarded by mu: loops may be started
 	opened map[byte]bool // guarded by mu: kinds of streams
 }
 
@@ -51,7 +50,7 @@ func newLink(p *remote, c *candidate) *link {
 	l := &link{
 		p: p, m: p.m, conn: c.conn, peer: c.peer, theirs: c.theirs, since: time.Now(), in: c.in,
 		asks: make(chan struct{}, maxAnswers), opened: map[byte]bool{streamControl: true},
-		limit: newLimiter(p.m.cfg.Limits),
+		limit: newLimiter(c.mine.Limits),
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	l.control = newControl(c.out)
@@ -155,7 +154,7 @@ var errLinkOver = closing(CloseGoodbye, "the link is over")
 
 // attend waits for the end of the link.
 func (l *link) attend() *candidate {
-	idle := time.NewTimer(l.m.cfg.Times.Idle)
+	idle := time.NewTimer(l.m.cfg.Times.Idle / 2)
 	defer idle.Stop()
 	expiry := time.NewTimer(expiryEvery)
 	defer expiry.Stop()
@@ -198,9 +197,14 @@ func (l *link) yields(c *candidate) bool {
 	return l.peer.Name < l.m.self
 }
 
-// idle is for how long the link stays without another word.
+// idle is for how long the link stays without another word. If it is wanted here, the
+// peer hears of that now and then, or it would close the link.
 func (l *link) idle() time.Duration {
-	if l.watched.Load() || l.p.kept() || l.busy.Load() > 0 || l.unanswered() {
+	switch {
+	case l.p.kept():
+		l.control.nudge()
+		return l.m.cfg.Times.Idle / 2
+	case l.watched.Load() || l.busy.Load() > 0 || l.unanswered():
 		return l.m.cfg.Times.Idle
 	}
 	return time.Until(time.Unix(0, l.active.Load()).Add(l.m.cfg.Times.Idle))
@@ -244,10 +248,10 @@ func (l *link) readControl() error {
 		if _, err := l.in.read(&f); err != nil {
 			return streamEnd(err)
 		}
+		l.touch()
 		var err error
 		switch {
 		case f.Ack != nil:
-			l.touch()
 			err = l.books.take(f.Ack)
 		case f.LogAck != nil:
 			err = l.follow.answered(f.LogAck)

@@ -96,7 +96,6 @@ func (f *following) next(lane store.Lane) (*s2s.Log, error) {
 
 // answered takes what the peer says of a group.
 func (f *following) answered(a *s2s.LogAck) error {
-	f.l.touch()
 	if err := f.l.m.logs.Followed(f.l.peer, a); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -202,9 +203,10 @@ func trim(tx store.Tx, to protocol.Node, l store.Lane) error {
 }
 
 // unpark brings back what it is time for.
-func (p *remote) unpark(now time.Time) error {
+func (b *books) unpark(now time.Time) error {
+	p := b.l.p
 	for _, t := range p.parked.ready(now) {
-		var n uint64
+		var n, unsure uint64
 		err := p.m.cfg.Store.Update(func(tx store.Tx) error {
 			out, err := takeOut(tx, p.name, parkedLane(t.lane), 0, t.topic, !t.all)
 			if err != nil {
@@ -213,8 +215,11 @@ func (p *remote) unpark(now time.Time) error {
 			if err := putIn(tx, p.name, t.lane, out); err != nil {
 				return err
 			}
-			if n = 0; len(out) > 0 {
-				n = out[0].N
+			n, unsure = 0, 0
+			for _, post := range slices.Backward(out) {
+				if n = post.N; unsure == 0 && entry(post.Body).has(toldUnconfirmed) {
+					unsure = n
+				}
 			}
 			return trim(tx, p.name, parkedLane(t.lane))
 		})
@@ -222,9 +227,8 @@ func (p *remote) unpark(now time.Time) error {
 			return err
 		}
 		p.parked.back(t.topic, n, t.all)
-		if l := p.current(); l != nil {
-			l.out[t.lane].look()
-		}
+		b.l.doubtful[t.lane] = max(b.l.doubtful[t.lane], unsure)
+		b.l.out[t.lane].look()
 	}
 	return nil
 }

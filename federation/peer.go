@@ -36,6 +36,7 @@ type remote struct {
 	row     int           // failures in a row
 	since   time.Time     // of the state
 	lastErr string
+	limits  *s2s.Limits // if others than those of all
 	// wired is up to where the posts of a lane may have been on a wire, by what this
 	// process has done. What the store calls offered beyond that was not.
 	wired [s2s.Lanes]uint64

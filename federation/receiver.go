@@ -26,7 +26,6 @@ type receiver struct {
 	l      *link
 	lane   store.Lane
 	intake *intake
-	opened bool // by the peer; guarded by link.mu
 
 	// Only the goroutine that hands on uses these.
 	cursor  uint64

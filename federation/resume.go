@@ -22,9 +22,10 @@ import (
 // this or of an earlier link, and whether the lanes have begun anew.
 func (p *remote) agree(c *candidate) (compare, anew bool, err error) {
 	fits := fits(c.mine, c.theirs) && fits(c.theirs, c.mine)
-	err = p.m.cfg.Store.Update(func(tx store.Tx) error {
+	var offered [s2s.Lanes]uint64
+	err = p.m.cfg.Store.Update(func(tx store.Tx) (err error) {
 		if !fits {
-			if err := p.restart(tx, c); err != nil {
+			if offered, err = p.restart(tx, c); err != nil {
 				return err
 			}
 		}
@@ -48,7 +49,7 @@ func (p *remote) agree(c *candidate) (compare, anew bool, err error) {
 	if !fits {
 		p.m.log.Warn("one of two nodes was set back: lanes begin anew", "peer", p.name,
 			"mine", c.mine.Lanes, "theirs", c.theirs.Lanes)
-		p.rewire(c)
+		p.rewire(offered)
 	}
 	return compare, !fits, nil
 }
@@ -70,25 +71,30 @@ func fits(a, b *s2s.Hello) bool {
 // base is the number above which a lane from a to b begins anew.
 func base(a, b *s2s.Hello, l int) uint64 { return max(a.Lanes[l].Next-1, b.Lanes[l].Applied) }
 
-// restart begins the lanes anew, both ways. Posts that wait get new numbers.
-func (p *remote) restart(tx store.Tx, c *candidate) error {
-	for l := range s2s.Lanes {
+// restart begins the lanes anew, both ways. Posts that wait get new numbers; offered is
+// up to where they may have been on a wire, under their old ones.
+func (p *remote) restart(tx store.Tx, c *candidate) (offered [s2s.Lanes]uint64, err error) {
+	for i := range offered {
+		l := store.Lane(i)
 		err := errors.Join(
-			tx.Renumber(p.name, store.Lane(l), base(c.mine, c.theirs, l)),
-			tx.Restart(p.name, store.Lane(l), base(c.theirs, c.mine, l)))
+			tx.Renumber(p.name, l, base(c.mine, c.theirs, i)),
+			tx.Restart(p.name, l, base(c.theirs, c.mine, i)))
 		if err != nil {
-			return err
+			return offered, err
 		}
+		q, err := tx.Queue(p.name, l)
+		if err != nil {
+			return offered, err
+		}
+		offered[i] = q.Offered
 	}
-	return nil
+	return offered, nil
 }
 
-func (p *remote) rewire(c *candidate) {
+func (p *remote) rewire(offered [s2s.Lanes]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for l := range p.wired {
-		p.wired[l] = base(c.mine, c.theirs, l)
-	}
+	p.wired = offered
 }
 
 // succeed makes the next incarnation of a towards b. Both nodes know both.

@@ -434,7 +434,7 @@ type Lanes interface {
 	// Compact drops the voids above Offered: what follows them gets lower numbers.
 	Compact(to protocol.Node, l Lane) error
 	// Renumber drops all voids and gives the other posts new numbers, from base + 1 on;
-	// Settled and Offered are base then.
+	// Settled is base then, and Offered covers the posts that it has covered.
 	Renumber(to protocol.Node, l Lane, base uint64) error
 	// Restart sets the cursor and drops all verdicts.
 	Restart(from protocol.Node, l Lane, cursor uint64) error

@@ -54,8 +54,16 @@ func (x *tx) Renumber(to protocol.Node, l store.Lane, base uint64) error {
 	if err != nil {
 		return err
 	}
-	after := q.Settled
-	q.Settled, q.Offered = base, base
+	after, offered := q.Settled, base
+	for p, err := range x.Posts(to, l, after) {
+		if err != nil {
+			return err
+		}
+		if p.N <= q.Offered && len(p.Body) > 0 {
+			offered++
+		}
+	}
+	q.Settled, q.Offered = base, offered
 	return x.move(to, l, q, after, base)
 }
 

@@ -80,10 +80,11 @@ func renumberedPosts(b *box) {
 	b.update(func(tx store.Tx) error { return tx.Void(peer, 2, 5) })
 	b.update(func(tx store.Tx) error { return tx.Renumber(peer, 2, 10) })
 	b.queued("11 k 2", "12 k 3", "13 l 4")
-	b.queue(store.Queue{Settled: 10, Offered: 10, Last: 13})
+	b.queue(store.Queue{Settled: 10, Offered: 12, Last: 13})
 	b.update(enqueue("k", "new"))
-	b.queued("11 k 2", "12 k new", "13 l 4")
-	b.update(func(tx store.Tx) error { return tx.Settle(peer, 2, 13) })
+	b.update(enqueue("l", "new"))
+	b.queued("11 k 2", "12 k 3", "13 l new", "14 k new")
+	b.update(func(tx store.Tx) error { return tx.Settle(peer, 2, 14) })
 	b.update(func(tx store.Tx) error { return tx.Renumber(peer, 2, 20) })
 	b.queue(store.Queue{Settled: 20, Offered: 20, Last: 20})
 	b.update(enqueue("", "x"))
@@ -139,8 +140,13 @@ func stepLane(r *rapid.T) step {
 		func(tx store.Tx) error { return tx.Renumber(to, modelLane, n) },
 		func(m *memory) error {
 			q := m.queues[to]
-			after := q.Settled
-			q.Settled, q.Offered = n, n
+			after, offered := q.Settled, n
+			for k, p := range m.posts {
+				if k.to == to && k.n <= q.Offered && len(p.Body) > 0 {
+					offered++
+				}
+			}
+			q.Settled, q.Offered = n, offered
 			m.queues[to] = q
 			m.move(to, after, n)
 			return nil

@@ -1,0 +1,471 @@
+package federation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"parley/federation"
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/store"
+	"parley/store/bolt"
+)
+
+func (w *world) ends(n, to *node, i, k int, want ...federation.End) {
+	w.Helper()
+	if got := n.told(to, i, k); !slices.Equal(got, want) {
+		w.Errorf("message %d to %s ended as %v, want %v", k, to.name, got, want)
+	}
+}
+
+// The peer has it, its answer is lost, and it stays away for longer than posts live.
+func TestAckLostAndPeerGonePastExpiry(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		a.write(b, 1, 1)
+		b.has(a, 1, 1, time.Second)
+		a.settled(b, time.Second)
+		w.net.Block(b.at, a.at)
+		a.write(b, 1, 2)
+		b.has(a, 1, 2, time.Second)
+		b.kill()
+		a.write(b, 1, 3) // on the wire, perhaps
+		w.pass(time.Minute)
+		w.heal(a, b)
+		a.write(b, 1, 4) // never on a wire
+		w.pass(6 * 24 * time.Hour)
+		w.ends(a, b, 1, 2, federation.Delayed, federation.Unconfirmed)
+		w.ends(a, b, 1, 4, federation.Delayed, federation.Expired)
+		a.halt() // what the authors have been told is not forgotten
+		a.start()
+		w.pass(24 * time.Hour)
+		w.ends(a, b, 1, 2, federation.Delayed, federation.Unconfirmed)
+		b.start()
+		b.mesh.Keep(a.name, true)
+		b.has(a, 1, 3, time.Hour)
+		a.settled(b, time.Hour)
+		w.ends(a, b, 1, 1)
+		w.ends(a, b, 1, 2, federation.Delayed, federation.Unconfirmed, federation.Confirmed)
+		w.ends(a, b, 1, 3, federation.Delayed, federation.Unconfirmed, federation.Confirmed)
+		w.ends(a, b, 1, 4, federation.Delayed, federation.Expired)
+		a.write(b, 1, 5)
+		b.reads(a, 1, []int{1, 2, 3, 5}, time.Minute)
+		if b.book.again > 0 {
+			w.Errorf("%d messages came twice", b.book.again)
+		}
+	})
+}
+
+func TestAckOfARefusalLost(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		refused := 0
+		b.book.refuse = func(p *s2s.Post) *s2s.Verdict {
+			if p.Message.Origin == 2 {
+				refused++
+				return &s2s.Verdict{Outcome: s2s.Refused, Fault: protocol.Denied, Reason: "no"}
+			}
+			return nil
+		}
+		a.write(b, 1, 1)
+		b.has(a, 1, 1, time.Second)
+		w.net.Block(b.at, a.at)
+		a.write(b, 1, 2)
+		a.write(b, 1, 3)
+		b.reads(a, 1, []int{1, 3}, time.Second)
+		w.net.Sever(a.at, b.at)
+		b.halt()
+		w.heal(a, b)
+		b.start()
+		a.settled(b, time.Minute)
+		b.reads(a, 1, []int{1, 3}, time.Second)
+		w.ends(a, b, 1, 2, federation.Refused)
+		if refused != 1 {
+			w.Errorf("the post was refused %d times", refused)
+		}
+		a.write(b, 1, 4) // tells that the verdict is known
+		b.reads(a, 1, []int{1, 3, 4}, time.Second)
+		err := b.db.View(func(tx store.Tx) error {
+			for v, err := range tx.Verdicts(a.name, federation.LaneOf(topic(a.name, b.name, 1)), 0) {
+				w.Errorf("the verdict on %d is still kept, %v", v.N, err)
+			}
+			return nil
+		})
+		if err != nil {
+			w.Fatal(err)
+		}
+	})
+}
+
+// sameLane finds topics that share the lane of topic 0.
+func sameLane(a, b *node, n int) []int {
+	is := []int{0}
+	for i := 1; len(is) < n; i++ {
+		if federation.LaneOf(topic(a.name, b.name, i)) == federation.LaneOf(topic(a.name, b.name, 0)) {
+			is = append(is, i)
+		}
+	}
+	return is
+}
+
+func TestRationedStrangerInAFriendsLane(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		is := sameLane(a, b, 2)
+		friend, stranger := is[0], is[1]
+		var open time.Time
+		asked := 0
+		b.book.refuse = func(p *s2s.Post) *s2s.Verdict {
+			if p.From != user(a.name, stranger) || !open.IsZero() && time.Now().After(open) {
+				return nil
+			}
+			asked++
+			return &s2s.Verdict{Outcome: s2s.Later, Fault: protocol.TooMany, Reason: "one a day", Wait: 600}
+		}
+		for k := range 100 {
+			a.write(b, friend, k+1)
+			a.write(b, stranger, k+1)
+		}
+		b.has(a, friend, 100, time.Second)
+		if got := b.pages(a, stranger); len(got) > 0 {
+			w.Fatalf("the stranger got through: %v", got)
+		}
+		for k := range 10 {
+			a.write(b, stranger, k+101)
+		}
+		w.pass(time.Second)
+		if s := a.stats(b); s.Parked < 110 {
+			w.Errorf("%d posts are parked, want 110", s.Parked)
+		}
+		a.halt()
+		a.start()
+		a.write(b, stranger, 111)
+		b.halt()
+		b.start()
+		a.write(b, stranger, 112)
+		w.pass(30 * time.Minute)
+		if asked > 8 {
+			w.Errorf("the stranger has knocked %d times", asked)
+		}
+		open = time.Now()
+		a.write(b, stranger, 113)
+		b.has(a, stranger, 113, time.Hour)
+		a.settled(b, time.Minute)
+		for k := range 113 {
+			w.ends(a, b, stranger, k+1)
+		}
+	})
+}
+
+func TestPeerKilledAndBackWithinASecond(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		k := 0
+		write := func(n int) {
+			for range n {
+				k++
+				a.write(b, 1, k)
+				b.write(a, 1, k)
+			}
+		}
+		write(50)
+		b.has(a, 1, 50, time.Second)
+		write(50)
+		b.kill()
+		w.pass(300 * time.Millisecond)
+		b.start()
+		write(50)
+		begin := time.Now()
+		b.has(a, 1, k, 10*time.Second)
+		a.has(b, 1, k, 10*time.Second)
+		if d := time.Since(begin); d > 5*time.Second {
+			w.Errorf("after %v", d)
+		}
+		if b.book.again+a.book.again > 0 {
+			w.Errorf("%d messages came twice", b.book.again+a.book.again)
+		}
+	})
+}
+
+// Both dial at once; and one dials again without knowing of the link that there is.
+func TestTwoLiveLinks(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		for round := range 10 {
+			for k := range 20 {
+				a.write(b, 1, round*20+k+1)
+				b.write(a, 1, round*20+k+1)
+			}
+			b.has(a, 1, round*20+20, 10*time.Second)
+			a.has(b, 1, round*20+20, 10*time.Second)
+			if !a.mesh.Linked(b.name) || !b.mesh.Linked(a.name) {
+				w.Fatal("there is no link")
+			}
+			w.net.Sever(a.at, b.at)
+			w.pass(time.Duration(round) * 50 * time.Millisecond)
+		}
+		if a.book.again+b.book.again > 0 {
+			w.Errorf("%d messages came twice", a.book.again+b.book.again)
+		}
+		w.pass(10 * time.Second)
+		up := 0
+		for _, s := range a.book.links {
+			if s == federation.LinkUp {
+				up++
+			} else {
+				up--
+			}
+		}
+		if up > 1 {
+			w.Errorf("%d links are up at once", up)
+		}
+	})
+}
+
+func TestOneDeadFollowerAmongFifty(t *testing.T) {
+	names := []protocol.Node{"hub.example"}
+	for i := range 50 {
+		names = append(names, protocol.Node(fmt.Sprintf("f%d.example", i)))
+	}
+	bubble(t, names, func(w *world) {
+		hub, dead := w.nodes["hub.example"], w.nodes["f7.example"]
+		group := protocol.NewGroupID(1, hub.name)
+		err := hub.db.Update(func(tx store.Tx) error {
+			for _, n := range names[1:] {
+				if err := tx.PutFollower(&store.Follower{Topic: group, Node: n}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			w.Fatal(err)
+		}
+		write := func(n int) {
+			for range n {
+				err := hub.db.Update(func(tx store.Tx) error {
+					return tx.AppendEvent(group, &store.Event{TS: time.Now(), Body: []byte(`"x"`)})
+				})
+				if err != nil {
+					w.Fatal(err)
+				}
+				hub.mesh.Wake(names[1:]...)
+			}
+		}
+		at := func(rev uint64, but *node) {
+			w.Helper()
+			for _, n := range names[1:] {
+				f := w.nodes[n]
+				f.book.mu.Lock()
+				have := f.book.revs[group]
+				f.book.mu.Unlock()
+				if f != but && have != rev {
+					w.Fatalf("%s is at %d, want %d", n, have, rev)
+				}
+			}
+		}
+		write(1)
+		w.pass(time.Second)
+		at(1, nil)
+		dead.kill()
+		write(500)
+		w.pass(5 * time.Second)
+		at(501, dead)
+		if s := hub.stats(dead); s.Queued > 0 || s.Bytes > 0 {
+			w.Errorf("%d posts wait for the dead one", s.Queued)
+		}
+		w.pass(24 * time.Hour)
+		dead.start()
+		w.pass(time.Hour)
+		at(501, nil)
+	})
+}
+
+// Posts that an earlier release has queued are sent by this one: the form of what the
+// outbox holds is fixed.
+func TestUpgradeWithAQueuedOutbox(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		b.halt()
+		w.net.Block(a.at, b.at)
+		for k := range 3 {
+			a.write(b, 1, k+1)
+		}
+		a.halt()
+		w.heal(a, b)
+		a.start()
+		b.start()
+		b.has(a, 1, 3, time.Minute)
+	})
+}
+
+// snapshot copies a store that is not open.
+func (n *node) snapshot() []byte {
+	n.w.Helper()
+	b, err := os.ReadFile(n.file())
+	if err != nil {
+		n.w.Fatal(err)
+	}
+	return b
+}
+
+// putBack makes a copy the store, as a file or by restoring it as a backup.
+func (n *node) putBack(b []byte, restore bool) {
+	n.w.Helper()
+	err := os.Remove(n.file())
+	if restore {
+		from := n.file() + ".backup"
+		err = errors.Join(err, os.WriteFile(from, b, 0o600), bolt.Restore(from, n.file()), os.Remove(from))
+	} else {
+		err = errors.Join(err, os.WriteFile(n.file(), b, 0o600))
+	}
+	if err != nil {
+		n.w.Fatal(err)
+	}
+}
+
+// One node is set back, with messages in flight both ways and written in between. What it
+// has lost is for the comparison; what both have must not come twice, and what is
+// written from then on arrives.
+func TestRestored(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		which   protocol.Node
+		restore bool
+	}{
+		{"the sender's file copied back", "a.example", false},
+		{"the sender's backup restored", "a.example", true},
+		{"the receiver's file copied back", "b.example", false},
+		{"the receiver's backup restored", "b.example", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, two, func(w *world) {
+				a, b := w.ab()
+				back := w.nodes[c.which]
+				for k := range 20 {
+					a.write(b, 1, k+1)
+				}
+				b.has(a, 1, 20, time.Second)
+				w.net.Block(b.at, a.at) // answers are lost: some posts are pending in the copy
+				for k := range 5 {
+					a.write(b, 1, k+21)
+				}
+				b.has(a, 1, 25, time.Second)
+				back.kill()
+				copied := back.snapshot()
+				w.heal(a, b)
+				back.start()
+				for k := range 10 {
+					a.write(b, 1, k+26)
+				}
+				b.has(a, 1, 35, 2*time.Minute)
+				a.settled(b, time.Minute)
+				w.cut(a, b)
+				for k := range 3 { // written, and lost with the store if it is a's
+					a.write(b, 1, k+36)
+				}
+				back.kill()
+				back.putBack(copied, c.restore)
+				w.heal(a, b)
+				back.start()
+				for k := range 10 {
+					a.write(b, 1, k+101)
+				}
+				w.pass(5 * time.Minute)
+				a.settled(b, time.Minute)
+				got := b.pages(a, 1)
+				if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
+					w.Errorf("b has %v", got)
+				}
+				if len(got) < 10 || !slices.Equal(got[len(got)-10:], []int{101, 102, 103, 104, 105, 106, 107, 108, 109, 110}) {
+					w.Errorf("b has %v: what was written later did not arrive", got)
+				}
+				if back == a && !slices.Contains(got, 35) || back == b && !slices.Contains(got, 38) {
+					w.Errorf("b has %v", got)
+				}
+				if a.book.compare == 0 || b.book.compare == 0 {
+					w.Errorf("compared %d and %d times", a.book.compare, b.book.compare)
+				}
+				compared := a.book.compare + b.book.compare
+				w.net.Sever(a.at, b.at)
+				a.write(b, 1, 111)
+				w.pass(time.Minute)
+				if now := a.book.compare + b.book.compare; now != compared {
+					w.Errorf("compared again")
+				}
+			})
+		})
+	}
+}
+
+func TestFullQueue(t *testing.T) {
+	tune := func(c *federation.Config) { c.Queue = federation.QueueLimits{Posts: 10} }
+	bubbleWith(t, two, tune, func(w *world) {
+		a, b := w.ab()
+		b.halt()
+		for k := range 10 {
+			a.write(b, k, 1)
+		}
+		if err := a.tryWrite(b, 1, 2); !errors.Is(err, protocol.Full) {
+			w.Errorf("error %v, want Full", err)
+		}
+		w.pass(6 * 24 * time.Hour)
+		a.write(b, 1, 3)
+	})
+}
+
+func TestDeniedPeer(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		deny := func(n, other *node, access store.PeerAccess) {
+			err := n.db.Update(func(tx store.Tx) error {
+				return tx.PutPeer(&store.Peer{Name: other.name, Access: access})
+			})
+			if err != nil {
+				w.Fatal(err)
+			}
+		}
+		deny(a, b, store.AccessDeny)
+		if err := a.tryWrite(b, 1, 1); !errors.Is(err, protocol.Denied) {
+			w.Errorf("error %v, want Denied", err)
+		}
+		b.write(a, 1, 1)
+		w.pass(time.Minute)
+		if a.mesh.Linked(b.name) || len(a.pages(b, 1)) > 0 {
+			w.Error("a peer that is not wanted gets through")
+		}
+		if !b.mesh.Away(a.name) {
+			w.Error("the peer is not away")
+		}
+		deny(a, b, store.AccessDefault)
+		a.has(b, 1, 1, time.Hour)
+	})
+}
+
+// A fault of ours makes the peer wait, and nothing is lost.
+func TestFaultOfTheReceiver(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		ill := true
+		b.book.fault = func() error {
+			if ill {
+				return context.DeadlineExceeded
+			}
+			return nil
+		}
+		for k := range 500 {
+			a.write(b, 1, k+1)
+		}
+		w.pass(time.Minute)
+		ill = false
+		b.has(a, 1, 500, time.Minute)
+		if s := a.stats(b); s.Failures > 0 || s.Refused > 0 {
+			w.Errorf("figures %+v", s)
+		}
+	})
+}

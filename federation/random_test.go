@@ -1,0 +1,230 @@
+package federation_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"parley/federation"
+	"parley/protocol"
+	"parley/protocol/s2s"
+)
+
+// act is one thing that happens in a schedule.
+type act struct {
+	what string
+	from int // 0: a, 1: b
+	n    int
+	wait time.Duration
+}
+
+// Sometimes nothing but messages happens, most often something does.
+var acts = []string{"write", "write", "write", "write", "write", "sever", "block", "unblock", "unblock", "kill", "halt",
+	"start", "start", "stall", "refuse", "later", "please", "please", "keep", "long"}
+
+func drawAct(r *rapid.T) act {
+	return act{
+		what: rapid.SampledFrom(acts).Draw(r, "what"),
+		from: rapid.IntRange(0, 1).Draw(r, "from"),
+		n:    rapid.IntRange(0, 40).Draw(r, "n"),
+		wait: rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, 5 * time.Millisecond, 11 * time.Millisecond,
+			25 * time.Millisecond, 300 * time.Millisecond, 3 * time.Second, time.Minute}).Draw(r, "wait"),
+	}
+}
+
+func few(t *testing.T, checks string) {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if os.Getenv("PARLEY_LONG") != "" {
+		checks = "1000"
+	}
+	if !given {
+		if err := errors.Join(flag.Set("rapid.checks", checks), flag.Set("rapid.nofailfile", "true")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Whatever happens between two nodes: nothing is lost, nothing comes twice, the order of
+// each topic is kept, and every post ends exactly once.
+func TestRandomSchedules(t *testing.T) {
+	few(t, "60")
+	rapid.Check(t, func(r *rapid.T) {
+		schedule := rapid.SliceOfN(rapid.Custom(drawAct), 1, 40).Draw(r, "schedule")
+		var faults []string
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, two, func(c *federation.Config) { c.Limits.Window = 16 })
+			defer w.end()
+			faults = (&play{world: w, mood: [2]string{"", ""}}).run(schedule)
+		})
+		if len(faults) > 0 {
+			r.Fatalf("%v", faults)
+		}
+	})
+}
+
+// play runs a schedule.
+type play struct {
+	*world
+	mood    [2]string // how posts are received
+	written [2][3]int // messages, by writer and topic
+}
+
+func (p *play) node(i int) *node { return p.nodes[two[i]] }
+
+func (p *play) run(schedule []act) []string {
+	for i := range 2 {
+		p.node(i).book.refuse = func(post *s2s.Post) *s2s.Verdict { return p.judge(i, post) }
+		p.node(i).book.fault = func() error {
+			if p.mood[i] == "stall" {
+				return errors.New("stalled")
+			}
+			return nil
+		}
+	}
+	for _, a := range schedule {
+		p.do(a)
+		time.Sleep(a.wait)
+	}
+	// All is well again.
+	for i := range 2 {
+		p.mood[i] = ""
+		p.net.Unblock(p.node(i).at, p.node(1-i).at)
+		if p.node(i).stop == nil {
+			p.node(i).start()
+		}
+	}
+	time.Sleep(3 * time.Hour)
+	for i := range 2 { // posts of the other may wait for a word of ours
+		p.write(i, 0, 1)
+	}
+	time.Sleep(3 * time.Hour)
+	return slices.Concat(p.check(0), p.check(1))
+}
+
+// judge refuses or postpones some of what comes, by the mood.
+func (p *play) judge(i int, post *s2s.Post) *s2s.Verdict {
+	k := post.Message.Origin
+	switch {
+	case p.mood[i] == "refuse" && k%3 == 0:
+		return &s2s.Verdict{Outcome: s2s.Refused, Fault: protocol.Denied}
+	case p.mood[i] == "later" && post.From != user(two[1-i], 0):
+		return &s2s.Verdict{Outcome: s2s.Later, Fault: protocol.TooMany, Wait: 1800}
+	}
+	return nil
+}
+
+func (p *play) write(from, i, n int) {
+	a, b := p.node(from), p.node(1-from)
+	for range n {
+		if a.stop == nil {
+			return
+		}
+		p.written[from][i]++
+		a.write(b, i, p.written[from][i])
+	}
+}
+
+func (p *play) do(a act) {
+	n, other := p.node(a.from), p.node(1-a.from)
+	switch a.what {
+	case "write":
+		p.write(a.from, a.n%3, 1+a.n/3)
+	case "sever":
+		p.net.Sever(n.at, other.at)
+	case "block":
+		p.net.Block(n.at, other.at)
+	case "unblock":
+		p.net.Unblock(n.at, other.at)
+	case "kill", "halt":
+		if n.stop == nil {
+			return
+		}
+		if a.what == "kill" {
+			n.kill()
+		} else {
+			n.halt()
+		}
+	case "start":
+		if n.stop == nil {
+			n.start()
+		}
+	case "keep":
+		if n.stop != nil {
+			n.mesh.Keep(other.name, a.n%2 == 0)
+		}
+	case "please":
+		p.mood[a.from] = ""
+	case "long":
+		time.Sleep(time.Duration(a.n) * 8 * time.Hour)
+	default:
+		p.mood[a.from] = a.what
+	}
+}
+
+// check looks at what came of the posts of one node.
+func (p *play) check(from int) (faults []string) {
+	a, b := p.node(from), p.node(1-from)
+	if b.book.again > 0 {
+		faults = append(faults, fmt.Sprintf("%d messages came twice to %s", b.book.again, b.name))
+	}
+	if s := a.stats(b); s.Queued > 0 {
+		faults = append(faults, fmt.Sprintf("%d posts of %s are not settled", s.Queued, a.name))
+	}
+	for i := range p.written[from] {
+		got := b.pages(a, i)
+		if !slices.IsSorted(got) {
+			faults = append(faults, fmt.Sprintf("%s has %v of topic %d", b.name, got, i))
+		}
+		for k := 1; k <= p.written[from][i]; k++ {
+			if err := ending(slices.Contains(got, k), a.told(b, i, k)); err != nil {
+				faults = append(faults, fmt.Sprintf("message %d of %s in topic %d: %v", k, a.name, i, err))
+			}
+		}
+	}
+	return faults
+}
+
+// ending checks that a post has ended in one way that agrees with what the peer has.
+func ending(there bool, ends []federation.End) error {
+	final, asked := 0, false
+	for i, e := range ends {
+		switch e {
+		case federation.Delayed:
+			if i > 0 {
+				return fmt.Errorf("told as %v", ends)
+			}
+		case federation.Unconfirmed:
+			if asked {
+				return fmt.Errorf("told as %v", ends)
+			}
+			asked = true
+		case federation.Confirmed:
+			final++
+			if !asked || !there {
+				return fmt.Errorf("confirmed (%v), there: %v", ends, there)
+			}
+		default:
+			final++
+			if there {
+				return fmt.Errorf("returned (%v) and delivered", ends)
+			}
+		}
+	}
+	switch {
+	case final > 1:
+		return fmt.Errorf("ended twice: %v", ends)
+	case final == 0 && !there:
+		return fmt.Errorf("lost; told %v", ends)
+	case final == 0 && asked:
+		return fmt.Errorf("delivered and not confirmed: %v", ends)
+	}
+	return nil
+}
