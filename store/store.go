@@ -42,6 +42,7 @@ type Store interface {
 type Stats struct {
 	Commits    uint64        // transactions
 	Updates    uint64        // in them
+	Failed     uint64        // commits that the disk refused
 	CommitTime time.Duration // in all
 	Waiting    int           // updates at the moment
 	Size       int64         // bytes on the disk

@@ -19,7 +19,12 @@ import (
 const tempSuffix = ".tmp"
 
 // Dir is a directory of blobs. It implements store.Blobs.
-type Dir struct{ root string }
+type Dir struct {
+	root string
+	// Room, if set, is asked before anything is written and says why that should not
+	// be: store.ErrFull.
+	Room func() error
+}
 
 // Open opens or makes the directory, and removes what a crash left half written.
 func Open(root string) (*Dir, error) {
@@ -32,12 +37,13 @@ func Open(root string) (*Dir, error) {
 		}
 		return err
 	})
-	return &Dir{root}, err
+	return &Dir{root: root}, err
 }
 
 // path of a blob; ids that are no base64url have none.
 func (d *Dir) path(id string) (string, error) {
-	if _, err := base64.RawURLEncoding.DecodeString(id); err != nil || len(id) < 4 {
+	// The decoder skips line ends.
+	if _, err := base64.RawURLEncoding.DecodeString(id); err != nil || len(id) < 4 || strings.ContainsAny(id, "\r\n") {
 		return "", fmt.Errorf("%w: blob %.32q", store.ErrNotFound, id)
 	}
 	return filepath.Join(d.root, id[:2], id[2:]), nil
@@ -49,6 +55,9 @@ func (d *Dir) Create(id string) (store.BlobWriter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.room(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fault(err)
 	}
@@ -56,7 +65,14 @@ func (d *Dir) Create(id string) (store.BlobWriter, error) {
 	if err != nil {
 		return nil, fault(err)
 	}
-	return &writer{f: f, path: path}, nil
+	return &writer{f: f, path: path, room: d.room}, nil
+}
+
+func (d *Dir) room() error {
+	if d.Room == nil {
+		return nil
+	}
+	return d.Room()
 }
 
 // Open implements store.Blobs.
@@ -88,16 +104,21 @@ func (d *Dir) Remove(id string) error {
 type writer struct {
 	f    *os.File
 	path string
+	room func() error
 	done bool
 }
 
 // Write implements io.Writer.
 func (w *writer) Write(p []byte) (int, error) {
+	if err := w.room(); err != nil {
+		return 0, err
+	}
 	n, err := w.f.Write(p)
 	return n, fault(err)
 }
 
-// Commit implements store.BlobWriter: bytes first, then the name, then the folder.
+// Commit implements store.BlobWriter: bytes first, then the name, then the folder,
+// then the folder's own name, in case that it is new.
 func (w *writer) Commit() error {
 	if err := w.f.Sync(); err != nil {
 		return fault(err)
@@ -106,7 +127,11 @@ func (w *writer) Commit() error {
 		return fault(err)
 	}
 	w.done = true
-	return syncDir(filepath.Dir(w.path))
+	folder := filepath.Dir(w.path)
+	if err := syncDir(folder); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(folder))
 }
 
 func syncDir(path string) error {

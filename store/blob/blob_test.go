@@ -133,3 +133,40 @@ func files(t *testing.T, root string) (paths []string) {
 	}
 	return paths
 }
+
+func TestLineEndsAreNoPartOfIDs(t *testing.T) {
+	d, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"abcd\n", "ab\r\ncd"} {
+		if _, err := d.Create(id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+func TestRoom(t *testing.T) {
+	d, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var full error
+	d.Room = func() error { return full }
+	w, err := d.Create("abcd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	full = store.ErrFull
+	if _, err := w.Write([]byte("x")); !errors.Is(err, store.ErrFull) {
+		t.Errorf("writing: %v", err)
+	}
+	if _, err := d.Create("efgh"); !errors.Is(err, store.ErrFull) {
+		t.Errorf("another: %v", err)
+	}
+	full = nil
+	if _, err := w.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,18 +1,20 @@
 // Package bolt keeps a store in one bbolt file.
 //
-// Updates go through one goroutine, the committer, which takes all that wait into
-// one transaction: one fsync for many. Keys are flat and few buckets hold them; see
-// keys.go for the layout.
+// Updates go through one goroutine, the committer (commit.go), which takes all that
+// wait into one transaction: one commit for many. Keys are flat and few buckets hold
+// them; keys.go has the layout. What the disk refuses is undone (heal.go) and said to
+// be so, and the store goes on.
 package bolt
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
+	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -24,12 +26,19 @@ import (
 	"parley/store"
 )
 
-// Schema is the version of the layout that this release writes.
-const Schema = 1
-
 const (
 	lockTimeout = time.Second // for another process to let go of the file
-	maxBatch    = 512         // updates in one transaction
+	queueLength = 512         // updates that wait; further callers block
+
+	// minMap is the address space, not memory, that is set aside at least for the
+	// file, so that it need not be mapped anew as it grows: for that, all reading must
+	// end, and a backup reads as long as whoever takes it wants.
+	minMap = 1 << (28 + 8*(^uint(0)>>63)) // 64 GiB, on 32 bits 256 MiB
+
+	growBy = 4 << 20 // bytes by which the file grows, each time with one more sync
+
+	// DefaultMinFree is the space on the disk below which the store does not grow.
+	DefaultMinFree = 64 << 20
 )
 
 // Options say how to open a store.
@@ -38,15 +47,45 @@ type Options struct {
 	// that belongs to another is ErrOtherNode. Empty: whoever it belongs to.
 	Node   protocol.Node
 	Create bool // make the file if there is none
-	// OpenFile replaces os.OpenFile, for tests of faults.
+	// MinFree bytes of the disk are left for reading and deleting: below, updates
+	// that add something are refused with ErrFull. 0: DefaultMinFree; negative: none.
+	MinFree int64
+	Log     *slog.Logger // what happens to the disk; nil: nobody is told
+	// OpenFile replaces os.OpenFile, for tests: the file need not have the name.
 	OpenFile func(string, int, fs.FileMode) (*os.File, error)
+
+	// For tests.
+	free   func(dir string) (int64, error) // nil: freeSpace
+	minMap int                             // 0: minMap
 }
 
-// DB is an open store. It implements store.Store.
+func (o *Options) defaults() {
+	if o.MinFree == 0 {
+		o.MinFree = DefaultMinFree
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.free == nil {
+		o.free = freeSpace
+	}
+	if o.minMap == 0 && runtime.GOOS != "windows" { // there the file would become as long
+		o.minMap = minMap
+	}
+}
+
+// DB is an open store. It implements store.Store and store.Measured.
 type DB struct {
-	b     *bbolt.DB
+	path  string
+	o     Options
 	meta  store.Meta
 	queue chan *update
+
+	begin sync.RWMutex // held to read b, and to begin a View; excludes changes of b and of a meta page
+	b     *bbolt.DB    // another when the file had to be opened again
+	seen  horizon
+	ills  ills
+	full  bool // was said; of the committer
 
 	mu     sync.RWMutex // guards closed against updates on their way
 	closed bool
@@ -54,70 +93,134 @@ type DB struct {
 	stats  counters
 }
 
-type update struct {
-	fn   func(store.Tx) error
-	done chan error
-}
-
 // Open opens the store in the file at path.
 func Open(path string, o Options) (*DB, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !o.Create {
-		return nil, fmt.Errorf("%w: there is no %s", store.ErrNotFound, path)
-	}
-	b, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, NoFreelistSync: true,
-		FreelistType: bbolt.FreelistMapType, OpenFile: o.OpenFile})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%w: %s: stop the node that runs on it, or give another directory", store.ErrInUse, path)
-	}
+	o.defaults()
+	d := &DB{path: path, o: o, queue: make(chan *update, queueLength)}
+	b, err := d.openOrMake()
 	if err != nil {
-		return nil, fault(err)
+		return nil, err
 	}
-	d := &DB{b: b, queue: make(chan *update, maxBatch)}
-	if d.meta, err = prepare(b, o); err != nil {
+	if d.meta, err = prepare(b, o.Node, o.Create); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	last, err := lastID(b)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	d.seen.start(last)
+	d.b = b
 	d.wg.Go(d.commit)
 	return d, nil
 }
 
-// prepare makes the buckets of a new file, and checks who an old one belongs to.
-func prepare(b *bbolt.DB, o Options) (m store.Meta, err error) {
-	err = b.Update(func(t *bbolt.Tx) error {
-		if t.Bucket(bktMeta) == nil {
-			if o.Node == "" {
-				return fmt.Errorf("%w: a new store needs the name of its node", store.ErrNotFound)
-			}
-			m = store.Meta{Node: o.Node, Incarnation: newIncarnation(), Schema: Schema, Created: time.Now().UTC()}
-			for _, name := range append(buckets, added...) {
-				if _, err := t.CreateBucket(name); err != nil {
-					return err
-				}
-			}
-			return putRecord(t.Bucket(bktMeta), keyMeta, &m)
-		}
-		for _, name := range added {
-			if _, err := t.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		if err := getRecord(t.Bucket(bktMeta), keyMeta, &m); err != nil {
-			return fmt.Errorf("store: description of the store: %w", err)
-		}
-		switch {
-		case m.Schema > Schema:
-			return fmt.Errorf("%w: it has schema %d, this release knows %d: install the newer release again", store.ErrNewerSchema, m.Schema, Schema)
-		case o.Node != "" && o.Node != m.Node:
-			return fmt.Errorf("%w: it belongs to %q, not %q: a node's name is fixed; use that name, or another data directory", store.ErrOtherNode, m.Node, o.Node)
-		}
-		return nil
-	})
-	return m, fault(err)
+func (d *DB) openOrMake() (*bbolt.DB, error) {
+	if _, err := os.Stat(d.path); !errors.Is(err, fs.ErrNotExist) || d.o.OpenFile != nil {
+		return d.openFile(d.path)
+	}
+	if !d.o.Create {
+		return nil, fmt.Errorf("%w: there is no %s", store.ErrNotFound, d.path)
+	}
+	return d.make()
 }
 
-func newIncarnation() uint64 {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return binary.BigEndian.Uint64(b[:])
+// openFile opens the file, which it makes if there is none.
+func (d *DB) openFile(path string) (*bbolt.DB, error) {
+	if err := checkLength(path); err != nil {
+		return nil, err
+	}
+	b, err := openBolt(path, &bbolt.Options{
+		Timeout:         lockTimeout,
+		NoFreelistSync:  true,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: d.o.minMap,
+		OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+			open := d.o.OpenFile
+			if open == nil {
+				open = os.OpenFile
+			}
+			f, err := open(name, flag, mode)
+			d.ills.file = f
+			return f, err
+		},
+	})
+	if errors.Is(err, syscall.ENOMEM) && d.o.minMap > 0 { // a limit of address space
+		d.o.minMap = 0
+		return d.openFile(path)
+	}
+	if err == nil {
+		b.AllocSize = growBy
+	}
+	return b, err
+}
+
+// openBolt turns panics of bbolt, about pages that make no sense, into errors.
+func openBolt(path string, o *bbolt.Options) (b *bbolt.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(path, fmt.Errorf("%v", p))
+		}
+	}()
+	b, err = bbolt.Open(path, 0o600, o)
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		err = fmt.Errorf("%w: %s: stop the node that runs on it, or give another directory", store.ErrInUse, path)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		err = damaged(path, err)
+	}
+	return b, fault(err)
+}
+
+func damaged(path string, err error) error {
+	return fmt.Errorf("store: %s is damaged, or no store (%w): restore the last backup", path, err)
+}
+
+// make makes a new file: whole or not at all, however the machine fails.
+func (d *DB) make() (_ *bbolt.DB, err error) {
+	f, err := os.CreateTemp(filepath.Dir(d.path), filepath.Base(d.path)+".*.new") // two may be at it
+	if err != nil {
+		return nil, fault(err)
+	}
+	temp := f.Name()
+	if err := f.Close(); err != nil {
+		return nil, errors.Join(err, os.Remove(temp))
+	}
+	b, err := d.openFile(temp)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(temp))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close(), removeIfThere(temp))
+		}
+	}()
+	if _, err := prepare(b, d.o.Node, true); err != nil {
+		return nil, err
+	}
+	return b, place(temp, d.path)
+}
+
+// place gives a finished file its name, for good. If there is a file of that name,
+// somebody else was faster: ErrInUse.
+func place(from, to string) error {
+	if err := os.Link(from, to); err == nil {
+		err = os.Remove(from)
+		return errors.Join(err, syncDir(filepath.Dir(to)))
+	} else if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s was just made by another", store.ErrInUse, to)
+	}
+	if err := os.Rename(from, to); err != nil { // a file system without links
+		return fault(err)
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return fault(errors.Join(dir.Sync(), dir.Close()))
 }
 
 // Meta implements store.Store.
@@ -125,11 +228,46 @@ func (d *DB) Meta() store.Meta { return d.meta }
 
 // View implements store.Store.
 func (d *DB) View(fn func(store.Tx) error) error {
-	err := d.b.View(func(t *bbolt.Tx) error { return fn(&tx{t}) })
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+	return d.read(func(t *bbolt.Tx) error { return fn(&tx{t: t}) })
+}
+
+// Backup implements store.Store. While it runs, the file keeps what is replaced.
+func (d *DB) Backup(w io.Writer) error {
+	return d.read(func(t *bbolt.Tx) error {
+		_, err := t.WriteTo(w)
+		return err
+	})
+}
+
+// read runs fn on what is surely on the disk.
+func (d *DB) read(fn func(*bbolt.Tx) error) error {
+	for {
+		since := d.seen.failures()
+		d.begin.RLock()
+		t, err := d.b.Begin(false)
+		d.begin.RUnlock()
+		if err != nil {
+			return d.notOpen(err)
+		}
+		ok, err := d.seen.reached(t.ID(), since)
+		if ok {
+			defer t.Rollback()
+			return fn(t)
+		}
+		if err := errors.Join(err, t.Rollback()); err != nil {
+			return err
+		}
+	}
+}
+
+// notOpen says why bbolt has begun no transaction.
+func (d *DB) notOpen(err error) error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed && errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return store.ErrClosed
 	}
-	return err
+	return fault(err)
 }
 
 // Update implements store.Store.
@@ -157,92 +295,4 @@ func (d *DB) Close() error {
 	d.mu.Unlock()
 	d.wg.Wait()
 	return fault(d.b.Close())
-}
-
-// commit is the committer.
-func (d *DB) commit() {
-	for u := range d.queue {
-		batch := []*update{u}
-	fill:
-		for len(batch) < maxBatch {
-			select {
-			case more, ok := <-d.queue:
-				if !ok {
-					break fill
-				}
-				batch = append(batch, more)
-			default:
-				break fill
-			}
-		}
-		d.run(batch)
-	}
-}
-
-// run does a batch in one transaction. An update that fails is answered and the
-// others are done again without it.
-func (d *DB) run(batch []*update) {
-	start := time.Now()
-	for len(batch) > 0 {
-		failed, err := d.try(batch)
-		if failed < 0 {
-			for _, u := range batch {
-				u.done <- err
-			}
-			break
-		}
-		batch[failed].done <- err
-		batch = append(batch[:failed:failed], batch[failed+1:]...)
-	}
-	d.stats.commit(len(batch), time.Since(start))
-}
-
-// try runs a batch; failed is the one because of which it was rolled back, -1 if it
-// was committed or the disk is at fault.
-func (d *DB) try(batch []*update) (failed int, err error) {
-	t, err := d.b.Begin(true)
-	if err != nil {
-		return -1, fault(err)
-	}
-	defer t.Rollback() // after Commit it does nothing
-	for i, u := range batch {
-		if err := safely(u.fn, &tx{t}); err != nil {
-			return i, fault(err)
-		}
-	}
-	return -1, fault(t.Commit())
-}
-
-// panicked carries a panic of an update to the one who asked for it.
-type panicked struct{ value any }
-
-func (p panicked) Error() string { return fmt.Sprintf("store: update panicked: %v", p.value) }
-
-func safely(fn func(store.Tx) error, x store.Tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked{p}
-		}
-	}()
-	return fn(x)
-}
-
-// fault gives the contract's errors for those of the system.
-func fault(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: %w", store.ErrFull, err)
-	}
-	return err
-}
-
-// Backup implements store.Store.
-func (d *DB) Backup(w io.Writer) error {
-	err := d.b.View(func(t *bbolt.Tx) error {
-		_, err := t.WriteTo(w)
-		return err
-	})
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return store.ErrClosed
-	}
-	return fault(err)
 }

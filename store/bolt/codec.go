@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
-	"go.etcd.io/bbolt"
-
 	"parley/protocol"
 	"parley/store"
 )
@@ -26,25 +24,9 @@ func mustEnc() cbor.EncMode {
 	return m
 }
 
-func putRecord(b *bbolt.Bucket, key []byte, v any) error {
-	raw, err := encoding.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return b.Put(key, raw)
-}
-
-func getRecord(b *bbolt.Bucket, key []byte, v any) error {
-	raw := b.Get(key)
-	if raw == nil {
-		return store.ErrNotFound
-	}
-	return decode(raw, v)
-}
-
 func decode(raw []byte, v any) error {
 	if err := cbor.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("store: broken record: %w", err)
+		return fmt.Errorf("%w: %w", errBroken, err)
 	}
 	return nil
 }
@@ -176,29 +158,18 @@ func decodeHead(raw []byte) (store.Head, error) {
 	return h, nil
 }
 
-// key joins parts with NUL, which no name contains.
-func key(parts ...string) []byte {
-	n := 0
-	for _, p := range parts {
-		n += len(p) + 1
-	}
-	b := make([]byte, 0, n+8)
-	for i, p := range parts {
-		if i > 0 {
-			b = append(b, 0)
-		}
-		b = append(b, p...)
-	}
-	return b
+func encodeMarks(m store.Marks) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(m.Recv)), uint64(m.Read))
 }
 
-// numbered is a key of a name and a number that sorts by number.
-func numbered(name string, n uint64) []byte {
-	b := append(key(name), 0)
-	return binary.BigEndian.AppendUint64(b, n)
+func decodeMarks(raw []byte) (store.Marks, error) {
+	r := reader{b: raw}
+	m := store.Marks{Recv: int(r.uvarint()), Read: int(r.uvarint())}
+	if r.bad {
+		return m, errBroken
+	}
+	return m, nil
 }
 
-// prefixOf is what all keys of a name begin with.
-func prefixOf(parts ...string) []byte { return append(key(parts...), 0) }
-
-func number(k []byte) uint64 { return binary.BigEndian.Uint64(k[len(k)-8:]) }
+// clone copies out of the file.
+func clone(b []byte) []byte { return append([]byte(nil), b...) }

@@ -55,7 +55,7 @@ func TestNewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	meta.Schema++
-	if err := errors.Join(raw.Update(func(tx *bbolt.Tx) error { return putRecord(tx.Bucket(bktMeta), keyMeta, &meta) }), raw.Close()); err != nil {
+	if err := errors.Join(raw.Update(func(t *bbolt.Tx) error { return (&tx{t: t}).putRecord(bktMeta, keyMeta, &meta) }), raw.Close()); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Open(path, Options{Node: testNode})
@@ -90,7 +90,7 @@ func TestCheckFinds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(raw.Update(func(b *bbolt.Tx) error { return spoil(&tx{b}) }), raw.Close()); err != nil {
+			if err := errors.Join(raw.Update(func(b *bbolt.Tx) error { return spoil(&tx{t: b}) }), raw.Close()); err != nil {
 				t.Fatal(err)
 			}
 			if err := Check(path); err == nil {
@@ -106,7 +106,11 @@ func TestCheckFinds(t *testing.T) {
 func TestPowerLoss(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "parley.db")
-	db := makeDB(t, path)
+	small := Options{Node: testNode, Create: true, minMap: 1}
+	db, err := Open(path, small)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer db.Close()
 	random := rand.New(rand.NewPCG(1, 2))
 	if err := db.Update(func(tx store.Tx) error { return tx.PutTopic(&store.Topic{ID: testGroup}) }); err != nil {
@@ -126,7 +130,10 @@ func TestPowerLoss(t *testing.T) {
 			if err := Check(crashed); err != nil {
 				t.Fatalf("after message %d: %v", n, err)
 			}
-			c := makeDB(t, crashed)
+			c, err := Open(crashed, small)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if seq := lastSeq(t, c).Seq; seq != n-1 && seq != n {
 				t.Fatalf("after message %d there are %d", n, seq)
 			}

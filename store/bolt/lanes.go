@@ -1,8 +1,6 @@
 package bolt
 
 import (
-	"encoding/binary"
-
 	"parley/protocol"
 	"parley/store"
 )
@@ -22,21 +20,13 @@ func (x *tx) Unoffer(to protocol.Node, l store.Lane, downto uint64) error {
 
 // Amend implements store.Lanes.
 func (x *tx) Amend(to protocol.Node, l store.Lane, n uint64, body []byte) error {
-	k := numbered(lane(to, l), n)
-	p, err := get[store.Post](x.bucket(bktPosts), k)
+	old, err := record[store.Post](x, bktPosts, postKey(to, l, n))
 	if err != nil {
 		return err
 	}
-	q, err := x.Queue(to, l)
-	if err != nil {
-		return err
-	}
-	q.Bytes = less(q.Bytes, p.Body) + uint64(len(body))
+	p := *old
 	p.Body = body
-	if err := putRecord(x.bucket(bktPosts), k, p); err != nil {
-		return err
-	}
-	return x.putQueue(to, l, q)
+	return x.replace(to, l, &p, old)
 }
 
 // Compact implements store.Lanes.
@@ -70,19 +60,16 @@ func (x *tx) Renumber(to protocol.Node, l store.Lane, base uint64) error {
 // move gives the posts after a number new ones, from base + 1 on, without the voids, and
 // keeps q with its end set accordingly.
 func (x *tx) move(to protocol.Node, l store.Lane, q store.Queue, after, base uint64) error {
-	var all []*store.Post
-	for p, err := range x.Posts(to, l, after) {
-		if err != nil {
-			return err
-		}
-		all = append(all, p)
+	posts, err := collect(x.Posts(to, l, after))
+	if err != nil {
+		return err
 	}
-	for _, p := range all {
-		if err := x.bucket(bktPosts).Delete(numbered(lane(to, l), p.N)); err != nil {
+	for _, p := range posts {
+		if err := x.del(bktPosts, postKey(to, l, p.N)); err != nil {
 			return err
 		}
 	}
-	for _, p := range all {
+	for _, p := range posts {
 		if len(p.Body) == 0 {
 			continue
 		}
@@ -97,15 +84,15 @@ func (x *tx) move(to protocol.Node, l store.Lane, q store.Queue, after, base uin
 
 // rename puts a post under another number, and its key with it if that is still its own.
 func (x *tx) rename(to protocol.Node, l store.Lane, p *store.Post, n uint64) error {
-	k := key(lane(to, l), p.Key)
+	k := postKeyKey(to, l, p.Key)
 	raw := x.bucket(bktPostKeys).Get(k)
-	if p.Key != "" && raw != nil && binary.BigEndian.Uint64(raw) == p.N {
-		if err := x.bucket(bktPostKeys).Put(k, binary.BigEndian.AppendUint64(nil, n)); err != nil {
+	if p.Key != "" && raw != nil && number(raw) == p.N {
+		if err := x.put(bktPostKeys, k, bigEndian(n)); err != nil {
 			return err
 		}
 	}
 	p.N = n
-	return putRecord(x.bucket(bktPosts), numbered(lane(to, l), n), p)
+	return x.putRecord(bktPosts, postKey(to, l, n), p)
 }
 
 // Restart implements store.Lanes.
@@ -113,5 +100,5 @@ func (x *tx) Restart(from protocol.Node, l store.Lane, cursor uint64) error {
 	if err := x.Forget(from, l, ^uint64(0)); err != nil {
 		return err
 	}
-	return x.bucket(bktCursors).Put(key(lane(from, l)), binary.BigEndian.AppendUint64(nil, cursor))
+	return x.put(bktCursors, laneKey(from, l), bigEndian(cursor))
 }

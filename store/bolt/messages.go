@@ -2,23 +2,19 @@ package bolt
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"iter"
+	"math"
 
 	"parley/protocol"
 	"parley/store"
 )
 
-func encodeMarks(m store.Marks) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(m.Recv)), uint64(m.Read))
-}
-
-// fillMessages packs the pages of messages, which are appended and seldom deleted.
-const fillMessages = 0.9
-
 // Append implements store.Messages.
 func (x *tx) Append(t protocol.TopicID, m *store.Message) error {
+	if err := x.grow(); err != nil {
+		return err
+	}
 	h, err := x.Head(t)
 	if err != nil {
 		return err
@@ -30,22 +26,14 @@ func (x *tx) Append(t protocol.TopicID, m *store.Message) error {
 		m.Origin = m.Seq
 	}
 	if m.Origin != m.Seq {
-		err := x.bucket(bktNames).Put(nameKey(t, m.From, m.Origin, m.Tag), binary.BigEndian.AppendUint64(nil, uint64(m.Seq)))
-		if err != nil {
+		if err := x.put(bktNames, nameKey(t, m.From, m.Origin, m.Tag), bigEndian(uint64(m.Seq))); err != nil {
 			return err
 		}
 	}
-	b := x.bucket(bktMessages)
-	b.FillPercent = fillMessages
-	if err := b.Put(numbered(string(t), uint64(m.Seq)), encodeMessage(m)); err != nil {
+	if err := x.putLast(bktMessages, numbered(string(t), uint64(m.Seq)), encodeMessage(m)); err != nil {
 		return err
 	}
 	return x.putHead(t, h)
-}
-
-func nameKey(t protocol.TopicID, from protocol.UserID, origin int, tag uint32) []byte {
-	k := binary.BigEndian.AppendUint64(prefixOf(string(t), string(from)), uint64(origin))
-	return binary.BigEndian.AppendUint32(k, tag)
 }
 
 // Message implements store.Messages.
@@ -59,33 +47,25 @@ func (x *tx) Message(t protocol.TopicID, seq int) (*store.Message, error) {
 
 // History implements store.Messages.
 func (x *tx) History(t protocol.TopicID, low, high int) iter.Seq2[*store.Message, error] {
-	return func(yield func(*store.Message, error) bool) {
-		if low >= high {
-			return
-		}
-		for k, v := range x.backwards(bktMessages, numbered(string(t), uint64(max(low, 0))), numbered(string(t), uint64(max(high, 0)))) {
-			m, err := decodeMessage(int(number(k)), v)
-			if !yield(m, err) || err != nil {
-				return
-			}
-		}
-	}
+	from, to := numbered(string(t), uint64(max(low, 0))), numbered(string(t), uint64(max(high, 0)))
+	return records(walkBack(x.bucket(bktMessages), from, to), func(k, v []byte) (*store.Message, error) {
+		return decodeMessage(int(number(k)), v)
+	})
 }
 
 // Named implements store.Messages.
 func (x *tx) Named(t protocol.TopicID, from protocol.UserID, origin int, tag uint32) (int, error) {
-	seq := origin
 	if raw := x.bucket(bktNames).Get(nameKey(t, from, origin, tag)); raw != nil {
-		seq = int(binary.BigEndian.Uint64(raw))
+		return int(number(raw)), nil
 	}
-	m, err := x.Message(t, seq)
+	m, err := x.Message(t, origin)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil
 	}
 	if err != nil || m.From != from || m.Origin != origin || m.Tag != tag {
 		return 0, err
 	}
-	return seq, nil
+	return m.Seq, nil
 }
 
 // Delete implements store.Messages.
@@ -99,16 +79,11 @@ func (x *tx) Delete(t protocol.TopicID, d *store.Deletion) error {
 	if err := x.putHead(t, h); err != nil {
 		return err
 	}
-	if err := putRecord(x.bucket(bktDels), numbered(string(t), uint64(d.ID)), d); err != nil {
+	if err := x.putRecord(bktDels, numbered(string(t), uint64(d.ID)), d); err != nil {
 		return err
 	}
 	if d.User != "" {
-		hidden, err := x.Hidden(t, d.User)
-		if err != nil {
-			return err
-		}
-		hidden = hidden.Union(d.Ranges)
-		return putRecord(x.bucket(bktHidden), key(string(t), string(d.User)), &hidden)
+		return x.hide(t, d.User, d.Ranges)
 	}
 	for _, r := range d.Ranges {
 		if err := x.erase(t, r); err != nil {
@@ -120,23 +95,19 @@ func (x *tx) Delete(t protocol.TopicID, d *store.Deletion) error {
 
 // erase removes the messages of a range for good.
 func (x *tx) erase(t protocol.TopicID, r protocol.Range) error {
-	var seqs []int
 	for m, err := range x.History(t, r.Low, r.Hi) {
 		if err != nil {
 			return err
 		}
-		seqs = append(seqs, m.Seq)
 		if m.Origin != m.Seq {
-			if err := x.bucket(bktNames).Delete(nameKey(t, m.From, m.Origin, m.Tag)); err != nil {
+			if err := x.del(bktNames, nameKey(t, m.From, m.Origin, m.Tag)); err != nil {
 				return err
 			}
 		}
-	}
-	for _, n := range seqs {
-		if err := x.bucket(bktMessages).Delete(numbered(string(t), uint64(n))); err != nil {
+		if err := x.del(bktMessages, numbered(string(t), uint64(m.Seq))); err != nil {
 			return err
 		}
-		if err := x.SetLinks(store.RefMessage(t, n), nil); err != nil {
+		if err := x.SetLinks(store.RefMessage(t, m.Seq), nil); err != nil {
 			return err
 		}
 	}
@@ -146,15 +117,28 @@ func (x *tx) erase(t protocol.TopicID, r protocol.Range) error {
 // Deletions implements store.Messages.
 func (x *tx) Deletions(t protocol.TopicID, u protocol.UserID, low, high int) iter.Seq2[*store.Deletion, error] {
 	return func(yield func(*store.Deletion, error) bool) {
-		prefix := prefixOf(string(t))
-		c := x.bucket(bktDels).Cursor()
-		for k, v := c.Seek(numbered(string(t), uint64(max(low, 0)))); k != nil && bytes.HasPrefix(k, prefix) && int(number(k)) < high; k, v = c.Next() {
-			d := new(store.Deletion)
-			if err := decode(v, d); err != nil {
-				yield(nil, err)
+		for d, err := range x.deletions(t, low, high) {
+			if err == nil && d.User != "" && d.User != u {
+				continue
+			}
+			if !yield(d, err) {
 				return
 			}
-			if (d.User == "" || d.User == u) && !yield(d, nil) {
+		}
+	}
+}
+
+// deletions yields what concerns anybody.
+func (x *tx) deletions(t protocol.TopicID, low, high int) iter.Seq2[*store.Deletion, error] {
+	from, to := numbered(string(t), uint64(max(low, 0))), numbered(string(t), uint64(max(high, 0)))
+	return records(until(walk(x.bucket(bktDels), from[:len(from)-8], from), to), decodeNew[store.Deletion])
+}
+
+// until ends a list before a key.
+func until(list iter.Seq2[[]byte, []byte], end []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		for k, v := range list {
+			if bytes.Compare(k, end) >= 0 || !yield(k, v) {
 				return
 			}
 		}
@@ -163,14 +147,40 @@ func (x *tx) Deletions(t protocol.TopicID, u protocol.UserID, low, high int) ite
 
 // Hidden implements store.Messages.
 func (x *tx) Hidden(t protocol.TopicID, u protocol.UserID) (protocol.Ranges, error) {
-	rs, err := get[protocol.Ranges](x.bucket(bktHidden), key(string(t), string(u)))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+	rs, err := orNil(record[protocol.Ranges](x, bktHidden, key(string(t), string(u))))
+	if rs == nil {
 		return nil, err
 	}
 	return *rs, nil
+}
+
+func (x *tx) hide(t protocol.TopicID, u protocol.UserID, rs protocol.Ranges) error {
+	hidden, err := x.Hidden(t, u)
+	if err != nil {
+		return err
+	}
+	hidden = hidden.Union(rs)
+	return x.putRecord(bktHidden, key(string(t), string(u)), &hidden)
+}
+
+// unhide forgets what a user has deleted for herself.
+func (x *tx) unhide(t protocol.TopicID, u protocol.UserID) error {
+	k := key(string(t), string(u))
+	if x.bucket(bktHidden).Get(k) == nil {
+		return nil
+	}
+	for d, err := range x.deletions(t, 0, math.MaxInt) {
+		if err != nil {
+			return err
+		}
+		if d.User != u {
+			continue
+		}
+		if err := x.del(bktDels, numbered(string(t), uint64(d.ID))); err != nil {
+			return err
+		}
+	}
+	return x.del(bktHidden, k)
 }
 
 // AppendEvent implements store.Events.
@@ -181,7 +191,7 @@ func (x *tx) AppendEvent(t protocol.TopicID, e *store.Event) error {
 	}
 	h.Rev++
 	e.Rev = h.Rev
-	if err := putRecord(x.bucket(bktEvents), numbered(string(t), e.Rev), e); err != nil {
+	if err := x.putRecord(bktEvents, numbered(string(t), e.Rev), e); err != nil {
 		return err
 	}
 	return x.putHead(t, h)
@@ -189,5 +199,5 @@ func (x *tx) AppendEvent(t protocol.TopicID, e *store.Event) error {
 
 // EventsAfter implements store.Events.
 func (x *tx) EventsAfter(t protocol.TopicID, rev uint64) iter.Seq2[*store.Event, error] {
-	return after[store.Event](x.bucket(bktEvents), prefixOf(string(t)), rev)
+	return records(after(x.bucket(bktEvents), prefixOf(string(t)), rev), decodeNew[store.Event])
 }

@@ -3,11 +3,9 @@ package bolt
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
-	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -15,41 +13,25 @@ import (
 	"parley/store"
 )
 
-// lane is what the keys of one lane to or from a peer begin with.
-func lane(n protocol.Node, l store.Lane) string { return string(n) + "\x00" + string(rune('0'+l)) }
-
-// after yields the records with a greater number, oldest first.
-func after[T any](b *bbolt.Bucket, prefix []byte, n uint64) iter.Seq2[*T, error] {
-	return func(yield func(*T, error) bool) {
-		if n == math.MaxUint64 {
-			return
-		}
-		c := b.Cursor()
-		seek := binary.BigEndian.AppendUint64(bytes.Clone(prefix), n+1)
-		for k, v := c.Seek(seek); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			r := new(T)
-			err := decode(v, r)
-			if !yield(r, err) || err != nil {
-				return
-			}
-		}
+// after yields the entries whose keys end in a greater number, in ascending order.
+func after(b *bbolt.Bucket, prefix []byte, n uint64) iter.Seq2[[]byte, []byte] {
+	if n == math.MaxUint64 {
+		return func(func(k, v []byte) bool) {}
 	}
+	return walk(b, prefix, binary.BigEndian.AppendUint64(bytes.Clone(prefix), n+1))
 }
 
 // Queue implements store.Outbox.
 func (x *tx) Queue(to protocol.Node, l store.Lane) (store.Queue, error) {
-	q, err := get[store.Queue](x.bucket(bktQueues), key(lane(to, l)))
-	if errors.Is(err, store.ErrNotFound) {
-		return store.Queue{}, nil
-	}
-	if err != nil {
+	q, err := orNil(record[store.Queue](x, bktQueues, laneKey(to, l)))
+	if q == nil {
 		return store.Queue{}, err
 	}
 	return *q, nil
 }
 
 func (x *tx) putQueue(to protocol.Node, l store.Lane, q store.Queue) error {
-	return putRecord(x.bucket(bktQueues), key(lane(to, l)), &q)
+	return x.putRecord(bktQueues, laneKey(to, l), &q)
 }
 
 // Enqueue implements store.Outbox.
@@ -58,32 +40,37 @@ func (x *tx) Enqueue(to protocol.Node, l store.Lane, p *store.Post) error {
 	if err != nil {
 		return err
 	}
-	p.N = q.Last + 1
+	k := postKeyKey(to, l, p.Key)
 	if p.Key != "" {
-		k := key(lane(to, l), p.Key)
-		if raw := x.bucket(bktPostKeys).Get(k); raw != nil && binary.BigEndian.Uint64(raw) > q.Offered {
-			p.N = binary.BigEndian.Uint64(raw)
-			old, err := get[store.Post](x.bucket(bktPosts), numbered(lane(to, l), p.N))
+		if raw := x.bucket(bktPostKeys).Get(k); raw != nil && number(raw) > q.Offered {
+			p.N = number(raw)
+			old, err := record[store.Post](x, bktPosts, postKey(to, l, p.N))
 			if err != nil {
 				return err
 			}
-			q.Bytes = less(q.Bytes, old.Body)
+			return x.replace(to, l, p, old)
 		}
-		if err := x.bucket(bktPostKeys).Put(k, binary.BigEndian.AppendUint64(nil, p.N)); err != nil {
+	}
+	if err := x.grow(); err != nil {
+		return err
+	}
+	q.Last++
+	p.N = q.Last
+	if p.Key != "" {
+		if err := x.put(bktPostKeys, k, bigEndian(p.N)); err != nil {
 			return err
 		}
 	}
-	if err := putRecord(x.bucket(bktPosts), numbered(lane(to, l), p.N), p); err != nil {
+	if err := x.putRecord(bktPosts, postKey(to, l, p.N), p); err != nil {
 		return err
 	}
-	q.Last = max(q.Last, p.N)
 	q.Bytes += uint64(len(p.Body))
 	return x.putQueue(to, l, q)
 }
 
 // Posts implements store.Outbox.
 func (x *tx) Posts(to protocol.Node, l store.Lane, n uint64) iter.Seq2[*store.Post, error] {
-	return after[store.Post](x.bucket(bktPosts), prefixOf(lane(to, l)), n)
+	return records(after(x.bucket(bktPosts), inLane(to, l), n), decodeNew[store.Post])
 }
 
 // Offer implements store.Outbox.
@@ -101,24 +88,28 @@ func (x *tx) Offer(to protocol.Node, l store.Lane, upto uint64) error {
 
 // Void implements store.Outbox.
 func (x *tx) Void(to protocol.Node, l store.Lane, n uint64) error {
-	k := numbered(lane(to, l), n)
-	p, err := get[store.Post](x.bucket(bktPosts), k)
+	k := postKey(to, l, n)
+	p, err := record[store.Post](x, bktPosts, k)
 	if err != nil {
 		return err
 	}
 	if err := x.dropKey(to, l, p); err != nil {
 		return err
 	}
+	return x.replace(to, l, &store.Post{N: n, At: p.At}, p)
+}
+
+// replace puts p in the place of another body of the same number.
+func (x *tx) replace(to protocol.Node, l store.Lane, p, old *store.Post) error {
 	q, err := x.Queue(to, l)
 	if err != nil {
 		return err
 	}
-	q.Bytes = less(q.Bytes, p.Body)
-	if err := x.putQueue(to, l, q); err != nil {
+	q.Bytes = less(q.Bytes, old.Body) + uint64(len(p.Body))
+	if err := x.putRecord(bktPosts, postKey(to, l, p.N), p); err != nil {
 		return err
 	}
-	p.Key, p.Body = "", nil
-	return putRecord(x.bucket(bktPosts), k, p)
+	return x.putQueue(to, l, q)
 }
 
 // dropKey forgets the key of a post, if it is still that post's.
@@ -126,11 +117,11 @@ func (x *tx) dropKey(to protocol.Node, l store.Lane, p *store.Post) error {
 	if p.Key == "" {
 		return nil
 	}
-	k := key(lane(to, l), p.Key)
-	if raw := x.bucket(bktPostKeys).Get(k); raw == nil || binary.BigEndian.Uint64(raw) != p.N {
+	k := postKeyKey(to, l, p.Key)
+	if raw := x.bucket(bktPostKeys).Get(k); raw == nil || number(raw) != p.N {
 		return nil
 	}
-	return x.bucket(bktPostKeys).Delete(k)
+	return x.del(bktPostKeys, k)
 }
 
 // Settle implements store.Outbox.
@@ -142,7 +133,6 @@ func (x *tx) Settle(to protocol.Node, l store.Lane, upto uint64) error {
 	if upto > q.Last {
 		return fmt.Errorf("store: settling post %d to %s, the last is %d", upto, to, q.Last)
 	}
-	var settled []*store.Post
 	for p, err := range x.Posts(to, l, q.Settled) {
 		if err != nil {
 			return err
@@ -150,13 +140,10 @@ func (x *tx) Settle(to protocol.Node, l store.Lane, upto uint64) error {
 		if p.N > upto {
 			break
 		}
-		settled = append(settled, p)
-	}
-	for _, p := range settled {
 		if err := x.dropKey(to, l, p); err != nil {
 			return err
 		}
-		if err := x.bucket(bktPosts).Delete(numbered(lane(to, l), p.N)); err != nil {
+		if err := x.del(bktPosts, postKey(to, l, p.N)); err != nil {
 			return err
 		}
 		q.Bytes = less(q.Bytes, p.Body)
@@ -168,36 +155,35 @@ func (x *tx) Settle(to protocol.Node, l store.Lane, upto uint64) error {
 // Waiting implements store.Outbox.
 func (x *tx) Waiting() iter.Seq2[protocol.Node, error] {
 	return func(yield func(protocol.Node, error) bool) {
-		last := ""
-		for k, v := range scanAll(x.bucket(bktQueues)) {
-			var q store.Queue
-			if err := decode(v, &q); err != nil {
+		last := protocol.Node("")
+		for k, v := range all(x.bucket(bktQueues), nil) {
+			q, err := decodeNew[store.Queue](k, v)
+			if err != nil {
 				yield("", err)
 				return
 			}
-			n, _, _ := strings.Cut(string(k), "\x00")
+			n, _ := laneOf(k)
 			if q.Settled == q.Last || n == last {
 				continue
 			}
 			last = n
-			if !yield(protocol.Node(n), nil) {
+			if !yield(n, nil) {
 				return
 			}
 		}
 	}
 }
 
-func scanAll(b *bbolt.Bucket) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) { scan(b, nil, yield) }
-}
-
 // Cursor implements store.Inbox.
 func (x *tx) Cursor(from protocol.Node, l store.Lane) (uint64, error) {
-	raw := x.bucket(bktCursors).Get(key(lane(from, l)))
+	raw := x.bucket(bktCursors).Get(laneKey(from, l))
 	if raw == nil {
 		return 0, nil
 	}
-	return binary.BigEndian.Uint64(raw), nil
+	if len(raw) != 8 {
+		return 0, errBroken
+	}
+	return number(raw), nil
 }
 
 // Advance implements store.Inbox.
@@ -210,21 +196,20 @@ func (x *tx) Advance(from protocol.Node, l store.Lane, v store.Verdict) error {
 		return fmt.Errorf("store: post %d of %s does not follow %d", v.N, from, c)
 	}
 	if len(v.Body) > 0 {
-		if err := putRecord(x.bucket(bktVerdicts), numbered(lane(from, l), v.N), &v); err != nil {
+		if err := x.putRecord(bktVerdicts, postKey(from, l, v.N), &v); err != nil {
 			return err
 		}
 	}
-	return x.bucket(bktCursors).Put(key(lane(from, l)), binary.BigEndian.AppendUint64(nil, v.N))
+	return x.put(bktCursors, laneKey(from, l), bigEndian(v.N))
 }
 
 // Verdicts implements store.Inbox.
 func (x *tx) Verdicts(from protocol.Node, l store.Lane, n uint64) iter.Seq2[*store.Verdict, error] {
-	return after[store.Verdict](x.bucket(bktVerdicts), prefixOf(lane(from, l)), n)
+	return records(after(x.bucket(bktVerdicts), inLane(from, l), n), decodeNew[store.Verdict])
 }
 
 // Forget implements store.Inbox.
 func (x *tx) Forget(from protocol.Node, l store.Lane, upto uint64) error {
-	var ns []uint64
 	for v, err := range x.Verdicts(from, l, 0) {
 		if err != nil {
 			return err
@@ -232,10 +217,7 @@ func (x *tx) Forget(from protocol.Node, l store.Lane, upto uint64) error {
 		if v.N > upto {
 			break
 		}
-		ns = append(ns, v.N)
-	}
-	for _, n := range ns {
-		if err := x.bucket(bktVerdicts).Delete(numbered(lane(from, l), n)); err != nil {
+		if err := x.del(bktVerdicts, postKey(from, l, v.N)); err != nil {
 			return err
 		}
 	}

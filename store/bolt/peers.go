@@ -9,74 +9,56 @@ import (
 	"parley/store"
 )
 
-var (
-	bktPeers      = []byte("peers")      // peer → record
-	bktFollowers  = []byte("followers")  // topic, peer → record
-	bktFollowedBy = []byte("followedby") // peer, topic → nothing
-	bktValues     = []byte("values")     // name → bytes
-
-	// added are the buckets that a file of an earlier release may lack.
-	added = [][]byte{bktPeers, bktFollowers, bktFollowedBy, bktValues}
-)
-
 // Peer implements store.Peers.
 func (x *tx) Peer(n protocol.Node) (*store.Peer, error) {
-	return get[store.Peer](x.bucket(bktPeers), key(string(n)))
+	return record[store.Peer](x, bktPeers, key(string(n)))
 }
 
 // PutPeer implements store.Peers.
 func (x *tx) PutPeer(p *store.Peer) error {
-	return putRecord(x.bucket(bktPeers), key(string(p.Name)), p)
+	return x.putRecord(bktPeers, key(string(p.Name)), p)
 }
 
 // DeletePeer implements store.Peers.
-func (x *tx) DeletePeer(n protocol.Node) error { return x.bucket(bktPeers).Delete(key(string(n))) }
+func (x *tx) DeletePeer(n protocol.Node) error { return x.del(bktPeers, key(string(n))) }
 
 // AllPeers implements store.Peers.
 func (x *tx) AllPeers() iter.Seq2[*store.Peer, error] {
-	return records[store.Peer](x.bucket(bktPeers), nil)
+	return records(all(x.bucket(bktPeers), nil), decodeNew[store.Peer])
 }
 
 // Follower implements store.Followers.
 func (x *tx) Follower(t protocol.TopicID, n protocol.Node) (*store.Follower, error) {
-	return get[store.Follower](x.bucket(bktFollowers), key(string(t), string(n)))
+	return record[store.Follower](x, bktFollowers, key(string(t), string(n)))
 }
 
 // PutFollower implements store.Followers.
 func (x *tx) PutFollower(f *store.Follower) error {
-	if err := x.bucket(bktFollowedBy).Put(key(string(f.Node), string(f.Topic)), nothing); err != nil {
+	if err := x.put(bktFollowedBy, key(string(f.Node), string(f.Topic)), nothing); err != nil {
 		return err
 	}
-	return putRecord(x.bucket(bktFollowers), key(string(f.Topic), string(f.Node)), f)
+	return x.putRecord(bktFollowers, key(string(f.Topic), string(f.Node)), f)
 }
 
 // DeleteFollower implements store.Followers.
 func (x *tx) DeleteFollower(t protocol.TopicID, n protocol.Node) error {
-	if err := x.bucket(bktFollowedBy).Delete(key(string(n), string(t))); err != nil {
+	if err := x.del(bktFollowedBy, key(string(n), string(t))); err != nil {
 		return err
 	}
-	return x.bucket(bktFollowers).Delete(key(string(t), string(n)))
+	return x.del(bktFollowers, key(string(t), string(n)))
 }
 
 // FollowersOf implements store.Followers.
 func (x *tx) FollowersOf(t protocol.TopicID) iter.Seq2[*store.Follower, error] {
-	return records[store.Follower](x.bucket(bktFollowers), prefixOf(string(t)))
+	return records(all(x.bucket(bktFollowers), prefixOf(string(t))), decodeNew[store.Follower])
 }
 
 // FollowedBy implements store.Followers.
 func (x *tx) FollowedBy(n protocol.Node) iter.Seq2[*store.Follower, error] {
-	return func(yield func(*store.Follower, error) bool) {
-		for t, err := range suffixes(x.bucket(bktFollowedBy), prefixOf(string(n))) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			f, err := x.Follower(protocol.TopicID(t), n)
-			if !yield(f, err) || err != nil {
-				return
-			}
-		}
-	}
+	prefix := prefixOf(string(n))
+	return records(all(x.bucket(bktFollowedBy), prefix), func(k, _ []byte) (*store.Follower, error) {
+		return x.Follower(protocol.TopicID(k[len(prefix):]), n)
+	})
 }
 
 // Value implements store.Values.
@@ -89,10 +71,12 @@ func (x *tx) Value(name string) ([]byte, error) {
 }
 
 // PutValue implements store.Values.
-func (x *tx) PutValue(name string, v []byte) error { return x.bucket(bktValues).Put(key(name), v) }
+func (x *tx) PutValue(name string, v []byte) error {
+	return x.put(bktValues, key(name), bytes.Clone(v))
+}
 
 // DeleteValue implements store.Values.
-func (x *tx) DeleteValue(name string) error { return x.bucket(bktValues).Delete(key(name)) }
+func (x *tx) DeleteValue(name string) error { return x.del(bktValues, key(name)) }
 
 // Values implements store.Values.
 func (x *tx) Values(prefix string) iter.Seq2[string, error] {
@@ -124,10 +108,13 @@ func (x *tx) Insert(t protocol.TopicID, m *store.Message) error {
 	if m.Seq < 1 || m.Seq > h.Seq {
 		return fmt.Errorf("store: message %d of a topic that goes to %d", m.Seq, h.Seq)
 	}
+	if err := x.grow(); err != nil {
+		return err
+	}
 	k := numbered(string(t), uint64(m.Seq))
 	if x.bucket(bktMessages).Get(k) != nil {
 		return store.ErrExists
 	}
 	m.Origin = m.Seq
-	return x.bucket(bktMessages).Put(k, encodeMessage(m))
+	return x.putLast(bktMessages, k, encodeMessage(m))
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"sort"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -14,76 +16,84 @@ import (
 	"parley/store"
 )
 
-// RestoreGap is by how much restoring raises the seq of every topic: past what
-// clients can have seen after the backup was made. The numbers between are recorded
-// as deleted, so that clients look for nothing there.
+// RestoreGap is by how much restoring at least raises the seq of every topic: past
+// what clients can have seen after the backup was made. To it comes twice what the
+// topic got in as long a time before the backup as has passed since. The numbers
+// between are recorded as deleted, so that clients look for nothing there. The ids of
+// deletions are raised by as much. Events keep their numbers: peers learn from the
+// new incarnation to compare them.
 const RestoreGap = 1000
 
-// Restore makes a store at path to, which must not exist, of the backup at from. It
-// gets a new incarnation.
+// Restore makes a store at path to, which must not exist (ErrExists), of the backup
+// at from. It gets a new incarnation, and all must sign in again: a token that was
+// made void after the backup must not come to life. It is there whole or not at all.
 func Restore(from, to string) (err error) {
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("%w: %s", store.ErrExists, to)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, removeIfThere(to))
-		}
-	}()
-	if err := copyFile(from, to); err != nil {
-		return err
-	}
-	if err := Check(to); err != nil {
-		return err
-	}
-	b, err := bbolt.Open(to, 0o600, &bbolt.Options{Timeout: lockTimeout})
+	temp, err := os.MkdirTemp(filepath.Dir(to), filepath.Base(to)+".*.restored")
 	if err != nil {
 		return fault(err)
 	}
-	if _, err := prepare(b, Options{}); err != nil {
-		return errors.Join(err, b.Close())
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	copied := filepath.Join(temp, filepath.Base(to))
+	if err := copyFile(from, copied); err != nil {
+		return err
 	}
-	err = b.Update(func(t *bbolt.Tx) error {
-		x := &tx{t}
-		var m store.Meta
-		if err := getRecord(x.bucket(bktMeta), keyMeta, &m); err != nil {
+	if err := checkPages(copied); err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	if err := renew(copied, time.Now()); err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	return place(copied, to)
+}
+
+// renew makes a store of a copy of one.
+func renew(path string, now time.Time) (err error) {
+	b, err := openBolt(path, &bbolt.Options{Timeout: lockTimeout})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	m, err := prepare(b, "", false)
+	if err != nil {
+		return err
+	}
+	if err := checkRecords(b, m.Node); err != nil {
+		return err
+	}
+	m.Incarnation = newIncarnation()
+	return fault(b.Update(func(t *bbolt.Tx) error {
+		x := &tx{t: t}
+		if err := x.putRecord(bktMeta, keyMeta, &m); err != nil {
 			return err
 		}
-		m.Incarnation = newIncarnation()
-		if err := putRecord(x.bucket(bktMeta), keyMeta, &m); err != nil {
+		if err := x.raise(m.Node, now); err != nil {
 			return err
 		}
-		return x.raise(time.Now())
-	})
-	return errors.Join(fault(err), b.Close())
+		return x.expel()
+	}))
+}
+
+// expel makes the tokens of all users void: those that were issued before the backup,
+// and those after it, whose epochs were greater.
+func (x *tx) expel() error {
+	for u, err := range x.AllUsers() {
+		if err != nil {
+			return err
+		}
+		u.Epoch += RestoreGap
+		if err := x.PutUser(u); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func removeIfThere(path string) error {
 	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
-	}
-	return nil
-}
-
-// raise moves every topic past what clients can have seen.
-func (x *tx) raise(now time.Time) error {
-	var topics []protocol.TopicID
-	for k := range scanAll(x.bucket(bktHeads)) {
-		topics = append(topics, protocol.TopicID(k))
-	}
-	for _, t := range topics {
-		h, err := x.Head(t)
-		if err != nil {
-			return err
-		}
-		gap := protocol.Range{Low: h.Seq + 1, Hi: h.Seq + 1 + RestoreGap}
-		h.Seq += RestoreGap
-		if err := x.putHead(t, h); err != nil {
-			return err
-		}
-		if err := x.Delete(t, &store.Deletion{TS: now, Ranges: protocol.Ranges{gap}}); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -96,99 +106,106 @@ func copyFile(from, to string) error {
 	defer in.Close()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return fault(err)
 	}
 	_, err = io.Copy(out, in)
 	return fault(errors.Join(err, out.Sync(), out.Close()))
 }
 
-// Check reads the whole file at path, which must not be in use, and tells what is
-// wrong with it: broken pages, records that cannot be read, indexes and numbers that
-// disagree.
-func Check(path string) error {
-	b, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
-	if err != nil {
-		return fault(err)
-	}
-	err = b.View(func(t *bbolt.Tx) error {
-		var all error
-		for err := range t.Check() {
-			all = errors.Join(all, err)
-		}
-		if all != nil {
-			return all
-		}
-		return (&tx{t}).check()
-	})
-	return errors.Join(err, b.Close())
-}
-
-// check verifies what the store promises of its records.
-func (x *tx) check() error {
-	for _, name := range buckets {
-		if x.bucket(name) == nil {
-			return fmt.Errorf("store: no bucket %q", name)
-		}
-	}
-	var all error
-	for t, err := range x.AllTopics() {
-		if err != nil {
-			return err
-		}
-		all = errors.Join(all, x.checkTopic(t))
-	}
-	for u, err := range x.AllUsers() {
-		if err != nil {
-			return err
-		}
-		for _, tag := range findable(u) {
-			if x.bucket(bktTags).Get(key(tag, string(u.ID))) == nil {
-				all = errors.Join(all, fmt.Errorf("store: user %s is not found by tag %s", u.ID, tag))
-			}
-		}
-	}
-	return all
-}
-
-func (x *tx) checkTopic(t *store.Topic) error {
-	h, err := x.Head(t.ID)
+// raise moves every topic past what clients can have seen. A replica of another node's
+// group stays: that node gives its numbers.
+func (x *tx) raise(home protocol.Node, now time.Time) error {
+	heads, newest, err := x.heads()
 	if err != nil {
 		return err
 	}
-	var gone protocol.Ranges
-	for d, err := range x.Deletions(t.ID, "", 1, h.Del+1) {
+	since := newest.Add(newest.Sub(now)) // as long before the backup as it is old
+	for t, h := range heads {
+		if replica(t, home) {
+			continue
+		}
+		by, err := x.gap(t, h, since)
 		if err != nil {
 			return err
 		}
-		gone = gone.Union(d.Ranges)
-	}
-	if t.Base > 0 { // a replica has what has come of it so far
-		return nil
-	}
-	want := h.Seq
-	for m, err := range x.History(t.ID, 0, int(^uint(0)>>1)) {
-		if err != nil {
+		gap := protocol.Range{Low: h.Seq + 1, Hi: h.Seq + 1 + by}
+		if err := x.raiseMarks(t, h.Seq, by); err != nil {
 			return err
 		}
-		for ; want > m.Seq && gone.Contains(want); want-- {
-		}
-		if m.Seq != want {
-			return fmt.Errorf("store: topic %s has message %d where %d is expected", t.ID, m.Seq, want)
-		}
-		want--
-	}
-	for ; want > 0 && gone.Contains(want); want-- {
-	}
-	if want > 0 {
-		return fmt.Errorf("store: topic %s lacks message %d", t.ID, want)
-	}
-	for s, err := range x.SubsTo(t.ID) {
-		if err != nil {
+		h.Seq += by
+		h.Del += by
+		if err := x.putHead(t, h); err != nil {
 			return err
 		}
-		if x.bucket(bktSubsOf).Get(key(string(s.User), string(t.ID))) == nil {
-			return fmt.Errorf("store: subscription of %s to %s is not among the user's", s.User, t.ID)
+		d := &store.Deletion{TS: now.UTC().Truncate(time.Millisecond), Ranges: protocol.Ranges{gap}}
+		if err := x.Delete(t, d); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// replica reports whether a topic is a group of another node than home.
+func replica(t protocol.TopicID, home protocol.Node) bool {
+	return t.Kind() == protocol.KindGroup && t.Home() != home
+}
+
+// raiseMarks keeps those who had received or read everything from having unread
+// messages.
+func (x *tx) raiseMarks(t protocol.TopicID, seq, by int) error {
+	prefix := prefixOf(string(t))
+	for k, v := range all(x.bucket(bktMarks), prefix) {
+		m, err := decodeMarks(v)
+		if err != nil {
+			return err
+		}
+		if m.Recv < seq {
+			continue
+		}
+		m.Recv += by
+		if m.Read >= seq {
+			m.Read += by
+		}
+		if err := x.PutMarks(t, protocol.UserID(k[len(prefix):]), m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heads are those of all topics, and when the last message in any was stored.
+func (x *tx) heads() (map[protocol.TopicID]store.Head, time.Time, error) {
+	heads, newest := map[protocol.TopicID]store.Head{}, time.Time{}
+	for k, v := range all(x.bucket(bktHeads), nil) {
+		h, err := decodeHead(v)
+		if err != nil {
+			return nil, newest, err
+		}
+		heads[protocol.TopicID(k)] = h
+		if h.Touched.After(newest) {
+			newest = h.Touched
+		}
+	}
+	for t, err := range x.AllTopics() { // those without a message yet, too
+		if err != nil {
+			return nil, newest, err
+		}
+		if _, known := heads[t.ID]; !known {
+			heads[t.ID] = store.Head{}
+		}
+	}
+	return heads, newest, nil
+}
+
+// gap is how far a topic is moved.
+func (x *tx) gap(t protocol.TopicID, h store.Head, since time.Time) (int, error) {
+	var bad error
+	recent := sort.Search(h.Seq, func(i int) bool {
+		for m, err := range x.History(t, 1, h.Seq-i+1) {
+			bad = errors.Join(bad, err)
+			return err != nil || m.TS.Before(since)
+		}
+		return true
+	})
+	return RestoreGap + 2*recent, bad
 }

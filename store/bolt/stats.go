@@ -13,12 +13,18 @@ type counters struct {
 	s  store.Stats
 }
 
-func (c *counters) commit(n int, d time.Duration) {
+func (c *counters) commit(updates int, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.s.Commits++
-	c.s.Updates += uint64(n)
+	c.s.Updates += uint64(updates)
 	c.s.CommitTime += d
+}
+
+func (c *counters) fail() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.Failed++
 }
 
 // Stats implements store.Measured.
@@ -27,7 +33,7 @@ func (d *DB) Stats() store.Stats {
 	s := d.stats.s
 	d.stats.mu.Unlock()
 	s.Waiting = len(d.queue)
-	if fi, err := os.Stat(d.b.Path()); err == nil {
+	if fi, err := os.Stat(d.path); err == nil {
 		s.Size = fi.Size()
 	}
 	return s

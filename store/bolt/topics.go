@@ -1,7 +1,7 @@
 package bolt
 
 import (
-	"errors"
+	"fmt"
 	"iter"
 
 	"parley/protocol"
@@ -10,58 +10,78 @@ import (
 
 // Topic implements store.Topics.
 func (x *tx) Topic(t protocol.TopicID) (*store.Topic, error) {
-	return get[store.Topic](x.bucket(bktTopics), key(string(t)))
+	return record[store.Topic](x, bktTopics, key(string(t)))
 }
 
 // PutTopic implements store.Topics.
 func (x *tx) PutTopic(t *store.Topic) error {
-	k := key(string(t.ID))
-	if x.bucket(bktGone).Get(k) != nil {
-		return store.ErrExists
+	if x.gone(t.ID) {
+		return fmt.Errorf("%w: %s was deleted", store.ErrExists, t.ID)
+	}
+	was, err := orNil(x.Topic(t.ID))
+	if err != nil {
+		return err
 	}
 	var old []string
-	was, err := x.Topic(t.ID)
-	switch {
-	case err == nil:
+	if was != nil {
 		old = was.Tags
-	case !errors.Is(err, store.ErrNotFound):
+	} else if err := x.grow(); err != nil {
 		return err
 	}
 	if err := x.retag(string(t.ID), old, t.Tags); err != nil {
 		return err
 	}
-	return putRecord(x.bucket(bktTopics), k, t)
+	return x.putRecord(bktTopics, key(string(t.ID)), t)
 }
+
+// gone reports whether a group was deleted.
+func (x *tx) gone(t protocol.TopicID) bool { return x.bucket(bktGone).Get(key(string(t))) != nil }
 
 // DeleteTopic implements store.Topics.
 func (x *tx) DeleteTopic(t protocol.TopicID) error {
-	was, err := x.Topic(t)
+	was, err := orNil(x.Topic(t))
 	if err != nil {
 		return err
 	}
-	if err := x.retag(string(t), was.Tags, nil); err != nil {
+	if was == nil && x.bucket(bktHeads).Get(key(string(t))) == nil {
+		return store.ErrNotFound
+	}
+	if err := x.eraseTopic(t, was); err != nil {
 		return err
 	}
-	if t.Kind() == protocol.KindGroup {
-		if err := x.bucket(bktGone).Put(key(string(t)), nothing); err != nil {
+	if t.Kind() != protocol.KindGroup {
+		return nil
+	}
+	return x.put(bktGone, key(string(t)), nothing)
+}
+
+// eraseTopic removes all of a topic; was is its description, or nil.
+func (x *tx) eraseTopic(t protocol.TopicID, was *store.Topic) error {
+	if was != nil {
+		if err := x.retag(string(t), was.Tags, nil); err != nil {
+			return err
+		}
+		if err := x.del(bktTopics, key(string(t))); err != nil {
 			return err
 		}
 	}
-	if err := x.unlinkAll(prefixOf("m", string(t))); err != nil {
-		return err
-	}
-	if err := x.unlinkAll(linkKey(store.RefTopic(t), "")); err != nil {
-		return err
+	for _, refs := range [][]byte{refsTo(t), linkKey(store.RefTopic(t), "")} {
+		if err := x.unlinkAll(refs); err != nil {
+			return err
+		}
 	}
 	prefix := prefixOf(string(t))
-	scan(x.bucket(bktSubs), prefix, func(k, _ []byte) bool {
-		err = errors.Join(err, x.bucket(bktSubsOf).Delete(key(string(k[len(prefix):]), string(t))))
-		return true
-	})
-	for _, b := range [][]byte{bktSubs, bktMarks, bktHidden, bktMessages, bktNames, bktDels, bktEvents} {
-		err = errors.Join(err, wipe(x.bucket(b), prefix))
+	for k := range all(x.bucket(bktSubs), prefix) {
+		if err := x.del(bktSubsOf, key(string(k[len(prefix):]), string(t))); err != nil {
+			return err
+		}
 	}
-	return errors.Join(err, x.bucket(bktHeads).Delete(key(string(t))), x.bucket(bktTopics).Delete(key(string(t))))
+	for _, b := range ofTopics {
+		if err := x.wipe(b, prefix); err != nil {
+			return err
+		}
+	}
+	return x.del(bktHeads, key(string(t)))
 }
 
 // Head implements store.Topics.
@@ -74,17 +94,17 @@ func (x *tx) Head(t protocol.TopicID) (store.Head, error) {
 }
 
 func (x *tx) putHead(t protocol.TopicID, h store.Head) error {
-	return x.bucket(bktHeads).Put(key(string(t)), encodeHead(h))
+	return x.put(bktHeads, key(string(t)), encodeHead(h))
 }
 
 // AllTopics implements store.Topics.
 func (x *tx) AllTopics() iter.Seq2[*store.Topic, error] {
-	return records[store.Topic](x.bucket(bktTopics), nil)
+	return records(all(x.bucket(bktTopics), nil), decodeNew[store.Topic])
 }
 
 // Sub implements store.Subs.
 func (x *tx) Sub(t protocol.TopicID, u protocol.UserID) (*store.Sub, error) {
-	return get[store.Sub](x.bucket(bktSubs), key(string(t), string(u)))
+	return record[store.Sub](x, bktSubs, key(string(t), string(u)))
 }
 
 // PutSub implements store.Subs.
@@ -92,10 +112,10 @@ func (x *tx) PutSub(s *store.Sub) error {
 	if err := x.recount(s.Topic, s.User, s); err != nil {
 		return err
 	}
-	if err := x.bucket(bktSubsOf).Put(key(string(s.User), string(s.Topic)), nothing); err != nil {
+	if err := x.put(bktSubsOf, key(string(s.User), string(s.Topic)), nothing); err != nil {
 		return err
 	}
-	return putRecord(x.bucket(bktSubs), key(string(s.Topic), string(s.User)), s)
+	return x.putRecord(bktSubs, key(string(s.Topic), string(s.User)), s)
 }
 
 // recount keeps Head.Subs of a group when a subscription becomes s, nil if it goes.
@@ -103,19 +123,19 @@ func (x *tx) recount(t protocol.TopicID, u protocol.UserID, s *store.Sub) error 
 	if t.Kind() != protocol.KindGroup {
 		return nil
 	}
-	old, err := x.Sub(t, u)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	old, err := orNil(x.Sub(t, u))
+	if err != nil {
 		return err
 	}
-	was, is := counts(old), counts(s)
-	if was == is {
+	by := counts(s) - counts(old)
+	if by == 0 {
 		return nil
 	}
 	h, err := x.Head(t)
 	if err != nil {
 		return err
 	}
-	h.Subs += is - was
+	h.Subs += by
 	return x.putHead(t, h)
 }
 
@@ -132,32 +152,29 @@ func (x *tx) DeleteSub(t protocol.TopicID, u protocol.UserID) error {
 	if err := x.recount(t, u, nil); err != nil {
 		return err
 	}
-	k := key(string(t), string(u))
-	var err error
-	for _, b := range [][]byte{bktSubs, bktMarks, bktHidden} {
-		err = errors.Join(err, x.bucket(b).Delete(k))
+	if err := x.del(bktSubs, key(string(t), string(u))); err != nil {
+		return err
 	}
-	return errors.Join(err, x.bucket(bktSubsOf).Delete(key(string(u), string(t))))
+	if err := x.del(bktSubsOf, key(string(u), string(t))); err != nil {
+		return err
+	}
+	if err := x.del(bktMarks, key(string(t), string(u))); err != nil {
+		return err
+	}
+	return x.unhide(t, u)
 }
 
 // SubsTo implements store.Subs.
 func (x *tx) SubsTo(t protocol.TopicID) iter.Seq2[*store.Sub, error] {
-	return records[store.Sub](x.bucket(bktSubs), prefixOf(string(t)))
+	return records(all(x.bucket(bktSubs), prefixOf(string(t))), decodeNew[store.Sub])
 }
 
 // SubsOf implements store.Subs.
 func (x *tx) SubsOf(u protocol.UserID) iter.Seq2[*store.Sub, error] {
-	return func(yield func(*store.Sub, error) bool) {
-		for t, err := range suffixes(x.bucket(bktSubsOf), prefixOf(string(u))) {
-			var s *store.Sub
-			if err == nil {
-				s, err = x.Sub(protocol.TopicID(t), u)
-			}
-			if !yield(s, err) || err != nil {
-				return
-			}
-		}
-	}
+	prefix := prefixOf(string(u))
+	return records(all(x.bucket(bktSubsOf), prefix), func(k, _ []byte) (*store.Sub, error) {
+		return x.Sub(protocol.TopicID(k[len(prefix):]), u)
+	})
 }
 
 // Marks implements store.Subs.
@@ -166,15 +183,10 @@ func (x *tx) Marks(t protocol.TopicID, u protocol.UserID) (store.Marks, error) {
 	if raw == nil {
 		return store.Marks{}, nil
 	}
-	r := reader{b: raw}
-	m := store.Marks{Recv: int(r.uvarint()), Read: int(r.uvarint())}
-	if r.bad {
-		return m, errBroken
-	}
-	return m, nil
+	return decodeMarks(raw)
 }
 
 // PutMarks implements store.Subs.
 func (x *tx) PutMarks(t protocol.TopicID, u protocol.UserID, m store.Marks) error {
-	return x.bucket(bktMarks).Put(key(string(t), string(u)), encodeMarks(m))
+	return x.put(bktMarks, key(string(t), string(u)), encodeMarks(m))
 }

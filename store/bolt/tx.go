@@ -1,8 +1,8 @@
 package bolt
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"iter"
 
 	"go.etcd.io/bbolt"
@@ -10,135 +10,125 @@ import (
 	"parley/store"
 )
 
-// The buckets; the comment is key → value.
-var (
-	bktMeta      = []byte("meta")
-	bktUsers     = []byte("users")     // user → record
-	bktSeen      = []byte("seen")      // user → record
-	bktTags      = []byte("tags")      // tag, id → nothing
-	bktLogins    = []byte("logins")    // scheme, name → record
-	bktLoginOf   = []byte("loginof")   // user, scheme → name
-	bktCreds     = []byte("creds")     // user, method, value → record
-	bktConfirmed = []byte("confirmed") // method, value → user
-	bktTopics    = []byte("topics")    // topic → record
-	bktGone      = []byte("gone")      // topic → nothing: a tombstone
-	bktHeads     = []byte("heads")     // topic → head
-	bktSubs      = []byte("subs")      // topic, user → record
-	bktSubsOf    = []byte("subsof")    // user, topic → nothing
-	bktMarks     = []byte("marks")     // topic, user → recv, read
-	bktMessages  = []byte("messages")  // topic, seq → message
-	bktNames     = []byte("names")     // topic, from, origin tag → seq, where they differ
-	bktDels      = []byte("deletions") // topic, id → record
-	bktHidden    = []byte("hidden")    // topic, user → ranges
-	bktEvents    = []byte("events")    // topic, rev → record
-	bktFiles     = []byte("files")     // file → record
-	bktFilesOf   = []byte("filesof")   // user, file → nothing
-	bktLinks     = []byte("links")     // ref, NUL, NUL, file → nothing
-	bktUses      = []byte("uses")      // file, ref → nothing
-	bktPosts     = []byte("posts")     // peer, lane, n → record
-	bktPostKeys  = []byte("postkeys")  // peer, lane, key → n
-	bktQueues    = []byte("queues")    // peer, lane → record
-	bktCursors   = []byte("cursors")   // peer, lane → n
-	bktVerdicts  = []byte("verdicts")  // peer, lane, n → body
-
-	buckets = [][]byte{bktMeta, bktUsers, bktSeen, bktTags, bktLogins, bktLoginOf, bktCreds, bktConfirmed,
-		bktTopics, bktGone, bktHeads, bktSubs, bktSubsOf, bktMarks, bktMessages, bktNames, bktDels, bktHidden,
-		bktEvents, bktFiles, bktFilesOf, bktLinks, bktUses, bktPosts, bktPostKeys, bktQueues, bktCursors, bktVerdicts}
-
-	keyMeta = []byte("meta")
-)
-
 // tx is one transaction. It implements store.Tx.
-type tx struct{ t *bbolt.Tx }
+type tx struct {
+	t     *bbolt.Tx
+	low   bool // little space is left: what makes the file grow is refused
+	wrote int  // bytes of keys and values
+}
+
+var _ store.Tx = (*tx)(nil)
 
 func (x *tx) bucket(name []byte) *bbolt.Bucket { return x.t.Bucket(name) }
 
-// scan calls f for the keys with a prefix, in order, until it returns false.
-func scan(b *bbolt.Bucket, prefix []byte, f func(k, v []byte) bool) {
-	c := b.Cursor()
-	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
-		if !f(k, v) {
-			return
-		}
-	}
+// put stores a value that nobody changes until the transaction has ended.
+func (x *tx) put(bucket, key, value []byte) error {
+	x.wrote += len(key) + len(value) + 1
+	return x.bucket(bucket).Put(key, value)
 }
 
-// maxEmpty is how many emptied pages in a row are passed over: no transaction empties
-// as many, but a cursor is lost if its keys are deleted meanwhile.
-const maxEmpty = 1 << 20
+// putLast is put for buckets that mostly grow at the ends of their lists.
+func (x *tx) putLast(bucket, key, value []byte) error {
+	b := x.bucket(bucket)
+	b.FillPercent = fillAppended
+	x.wrote += len(key) + len(value) + 1
+	return b.Put(key, value)
+}
 
-// backwards yields the keys from the last that is below high down to low; all keys
-// between belong to the same name.
-func (x *tx) backwards(bucket, low, high []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
-		c := x.bucket(bucket).Cursor()
-		first, _ := c.Seek(low)
-		if first == nil || bytes.Compare(first, high) >= 0 {
-			return
+// del deletes a key, which need not be there.
+func (x *tx) del(bucket, key []byte) error {
+	x.wrote += len(key) + 1
+	return x.bucket(bucket).Delete(key)
+}
+
+// wipe deletes the keys with a prefix.
+func (x *tx) wipe(bucket, prefix []byte) error {
+	var ks [][]byte
+	for k := range all(x.bucket(bucket), prefix) {
+		ks = append(ks, clone(k))
+	}
+	for _, k := range ks {
+		if err := x.del(bucket, k); err != nil {
+			return err
 		}
-		first = bytes.Clone(first)
-		var k, v []byte
-		if at, _ := c.Seek(high); at == nil {
-			k, v = c.Last()
-		} else {
-			k, v = c.Prev()
-		}
-		for empty := 0; empty < maxEmpty; k, v = c.Prev() {
-			if k == nil { // a page that this transaction has emptied; first is still to come
-				empty++
-				continue
+	}
+	return nil
+}
+
+// grow tells whether more may be stored.
+func (x *tx) grow() error {
+	if x.low {
+		return fmt.Errorf("%w: only what makes room or changes what is there is done until there is more", store.ErrFull)
+	}
+	return nil
+}
+
+// putRecord stores a CBOR record.
+func (x *tx) putRecord(bucket, key []byte, v any) error {
+	raw, err := encoding.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return x.put(bucket, key, raw)
+}
+
+// record reads one; store.ErrNotFound.
+func record[T any](x *tx, bucket, key []byte) (*T, error) {
+	raw := x.bucket(bucket).Get(key)
+	if raw == nil {
+		return nil, store.ErrNotFound
+	}
+	v := new(T)
+	if err := decode(raw, v); err != nil {
+		return nil, fmt.Errorf("%w in %s at %q", err, bucket, key)
+	}
+	return v, nil
+}
+
+// orNil makes an absent record nil instead of an error.
+func orNil[T any](v *T, err error) (*T, error) {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// records yields what decode makes of the entries, up to the first error.
+func records[T any](entries iter.Seq2[[]byte, []byte], decode func(k, v []byte) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for k, v := range entries {
+			r, err := decode(k, v)
+			if err != nil {
+				var none T
+				yield(none, fmt.Errorf("%w: at %q", err, k))
+				return
 			}
-			empty = 0
-			if !yield(k, v) || bytes.Compare(k, first) <= 0 {
+			if !yield(r, nil) {
 				return
 			}
 		}
 	}
 }
 
-// wipe deletes the keys with a prefix.
-func wipe(b *bbolt.Bucket, prefix []byte) error {
-	var ks [][]byte
-	scan(b, prefix, func(k, _ []byte) bool {
-		ks = append(ks, bytes.Clone(k))
-		return true
-	})
-	var err error
-	for _, k := range ks {
-		err = errors.Join(err, b.Delete(k))
-	}
-	return err
-}
-
-// records yields the CBOR records under a prefix.
-func records[T any](b *bbolt.Bucket, prefix []byte) iter.Seq2[*T, error] {
-	return func(yield func(*T, error) bool) {
-		scan(b, prefix, func(_, v []byte) bool {
-			r := new(T)
-			if err := decode(v, r); err != nil {
-				yield(nil, err)
-				return false
-			}
-			return yield(r, nil)
-		})
-	}
+// decodeNew is decode for records.
+func decodeNew[T any](_, raw []byte) (*T, error) {
+	v := new(T)
+	return v, decode(raw, v)
 }
 
 // suffixes yields what follows a prefix in the keys that have it.
 func suffixes(b *bbolt.Bucket, prefix []byte) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		scan(b, prefix, func(k, _ []byte) bool { return yield(string(k[len(prefix):]), nil) })
-	}
+	return records(all(b, prefix), func(k, _ []byte) (string, error) { return string(k[len(prefix):]), nil })
 }
 
-func get[T any](b *bbolt.Bucket, key []byte) (*T, error) {
-	v := new(T)
-	if err := getRecord(b, key, v); err != nil {
-		return nil, err
+// collect copies a list, so that what it was made of can be changed.
+func collect[T any](list iter.Seq2[T, error]) ([]T, error) {
+	var out []T
+	for v, err := range list {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
 	}
-	return v, nil
+	return out, nil
 }
-
-var nothing = []byte{}
-
-var _ store.Tx = (*tx)(nil)

@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"errors"
 	"iter"
 	"slices"
 
@@ -11,28 +10,29 @@ import (
 
 // User implements store.Users.
 func (x *tx) User(u protocol.UserID) (*store.User, error) {
-	return get[store.User](x.bucket(bktUsers), key(string(u)))
+	return record[store.User](x, bktUsers, key(string(u)))
 }
 
 // PutUser implements store.Users.
 func (x *tx) PutUser(u *store.User) error {
-	var old []string
-	was, err := x.User(u.ID)
-	switch {
-	case err == nil:
-		old = findable(was)
-	case !errors.Is(err, store.ErrNotFound):
+	was, err := orNil(x.User(u.ID))
+	if err != nil {
 		return err
 	}
-	if err := x.retag(string(u.ID), old, findable(u)); err != nil {
+	if was == nil {
+		if err := x.grow(); err != nil {
+			return err
+		}
+	}
+	if err := x.retag(string(u.ID), findable(was), findable(u)); err != nil {
 		return err
 	}
-	return putRecord(x.bucket(bktUsers), key(string(u.ID)), u)
+	return x.putRecord(bktUsers, key(string(u.ID)), u)
 }
 
-// findable are the tags by which a user is found now.
+// findable are the tags by which a user, or nil, is found.
 func findable(u *store.User) []string {
-	if u.State != store.StateOK {
+	if u == nil || u.State != store.StateOK {
 		return nil
 	}
 	return u.Tags
@@ -40,17 +40,16 @@ func findable(u *store.User) []string {
 
 // retag brings the index of tags up to date.
 func (x *tx) retag(id string, old, now []string) error {
-	b := x.bucket(bktTags)
 	for _, t := range old {
 		if !slices.Contains(now, t) {
-			if err := b.Delete(key(t, id)); err != nil {
+			if err := x.del(bktTags, key(t, id)); err != nil {
 				return err
 			}
 		}
 	}
 	for _, t := range now {
 		if !slices.Contains(old, t) {
-			if err := b.Put(key(t, id), nothing); err != nil {
+			if err := x.put(bktTags, key(t, id), nothing); err != nil {
 				return err
 			}
 		}
@@ -60,12 +59,12 @@ func (x *tx) retag(id string, old, now []string) error {
 
 // AllUsers implements store.Users.
 func (x *tx) AllUsers() iter.Seq2[*store.User, error] {
-	return records[store.User](x.bucket(bktUsers), nil)
+	return records(all(x.bucket(bktUsers), nil), decodeNew[store.User])
 }
 
 // Seen implements store.Users.
 func (x *tx) Seen(u protocol.UserID) (store.Seen, error) {
-	s, err := get[store.Seen](x.bucket(bktSeen), key(string(u)))
+	s, err := record[store.Seen](x, bktSeen, key(string(u)))
 	if err != nil {
 		return store.Seen{}, err
 	}
@@ -74,7 +73,7 @@ func (x *tx) Seen(u protocol.UserID) (store.Seen, error) {
 
 // PutSeen implements store.Users.
 func (x *tx) PutSeen(u protocol.UserID, s store.Seen) error {
-	return putRecord(x.bucket(bktSeen), key(string(u)), &s)
+	return x.putRecord(bktSeen, key(string(u)), &s)
 }
 
 // Tagged implements store.Users.
@@ -84,7 +83,7 @@ func (x *tx) Tagged(tag string) iter.Seq2[string, error] {
 
 // Login implements store.Logins.
 func (x *tx) Login(scheme, name string) (*store.Login, error) {
-	return get[store.Login](x.bucket(bktLogins), key(scheme, name))
+	return record[store.Login](x, bktLogins, key(scheme, name))
 }
 
 // LoginOf implements store.Logins.
@@ -98,44 +97,44 @@ func (x *tx) LoginOf(scheme string, u protocol.UserID) (*store.Login, error) {
 
 // PutLogin implements store.Logins.
 func (x *tx) PutLogin(l *store.Login) error {
-	other, err := x.Login(l.Scheme, l.Name)
-	switch {
-	case err == nil && other.User != l.User:
-		return store.ErrExists
-	case err != nil && !errors.Is(err, store.ErrNotFound):
+	other, err := orNil(x.Login(l.Scheme, l.Name))
+	if err != nil {
 		return err
 	}
-	old := x.bucket(bktLoginOf).Get(key(string(l.User), l.Scheme))
-	if old != nil && string(old) != l.Name {
-		if err := x.bucket(bktLogins).Delete(key(l.Scheme, string(old))); err != nil {
+	if other != nil && other.User != l.User {
+		return store.ErrExists
+	}
+	of := key(string(l.User), l.Scheme)
+	if old := x.bucket(bktLoginOf).Get(of); old != nil && string(old) != l.Name {
+		if err := x.del(bktLogins, key(l.Scheme, string(old))); err != nil {
 			return err
 		}
 	}
-	if err := x.bucket(bktLoginOf).Put(key(string(l.User), l.Scheme), []byte(l.Name)); err != nil {
+	if err := x.put(bktLoginOf, of, []byte(l.Name)); err != nil {
 		return err
 	}
-	return putRecord(x.bucket(bktLogins), key(l.Scheme, l.Name), l)
+	return x.putRecord(bktLogins, key(l.Scheme, l.Name), l)
 }
 
 // DeleteLogins implements store.Logins.
 func (x *tx) DeleteLogins(u protocol.UserID) error {
 	prefix := prefixOf(string(u))
-	var err error
-	scan(x.bucket(bktLoginOf), prefix, func(k, name []byte) bool {
-		err = errors.Join(err, x.bucket(bktLogins).Delete(key(string(k[len(prefix):]), string(name))))
-		return true
-	})
-	return errors.Join(err, wipe(x.bucket(bktLoginOf), prefix))
+	for k, name := range all(x.bucket(bktLoginOf), prefix) {
+		if err := x.del(bktLogins, key(string(k[len(prefix):]), string(name))); err != nil {
+			return err
+		}
+	}
+	return x.wipe(bktLoginOf, prefix)
 }
 
 // Credential implements store.Credentials.
 func (x *tx) Credential(u protocol.UserID, method, value string) (*store.Credential, error) {
-	return get[store.Credential](x.bucket(bktCreds), key(string(u), method, value))
+	return record[store.Credential](x, bktCreds, key(string(u), method, value))
 }
 
 // CredentialsOf implements store.Credentials.
 func (x *tx) CredentialsOf(u protocol.UserID) iter.Seq2[*store.Credential, error] {
-	return records[store.Credential](x.bucket(bktCreds), prefixOf(string(u)))
+	return records(all(x.bucket(bktCreds), prefixOf(string(u))), decodeNew[store.Credential])
 }
 
 // Confirmed implements store.Credentials.
@@ -149,33 +148,30 @@ func (x *tx) Confirmed(method, value string) (protocol.UserID, error) {
 
 // PutCredential implements store.Credentials.
 func (x *tx) PutCredential(c *store.Credential) error {
-	owner, err := x.Confirmed(c.Method, c.Value)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	b := x.bucket(bktConfirmed)
+	k := key(c.Method, c.Value)
+	owner := protocol.UserID(x.bucket(bktConfirmed).Get(k))
+	var err error
 	switch {
 	case c.Done && owner != "" && owner != c.User:
 		return store.ErrExists
 	case c.Done:
-		err = b.Put(key(c.Method, c.Value), []byte(c.User))
+		err = x.put(bktConfirmed, k, []byte(c.User))
 	case owner == c.User:
-		err = b.Delete(key(c.Method, c.Value))
-	default:
-		err = nil
+		err = x.del(bktConfirmed, k)
 	}
 	if err != nil {
 		return err
 	}
-	return putRecord(x.bucket(bktCreds), key(string(c.User), c.Method, c.Value), c)
+	return x.putRecord(bktCreds, key(string(c.User), c.Method, c.Value), c)
 }
 
 // DeleteCredential implements store.Credentials.
 func (x *tx) DeleteCredential(u protocol.UserID, method, value string) error {
-	if owner, err := x.Confirmed(method, value); err == nil && owner == u {
-		if err := x.bucket(bktConfirmed).Delete(key(method, value)); err != nil {
+	k := key(method, value)
+	if owner := x.bucket(bktConfirmed).Get(k); string(owner) == string(u) {
+		if err := x.del(bktConfirmed, k); err != nil {
 			return err
 		}
 	}
-	return x.bucket(bktCreds).Delete(key(string(u), method, value))
+	return x.del(bktCreds, key(string(u), method, value))
 }
