@@ -76,6 +76,7 @@ func storeMetrics(f promauto.Factory, st store.Measured) {
 	counter("commits_total", "Transactions written to the disk.", func(s store.Stats) float64 { return float64(s.Commits) })
 	counter("updates_total", "Changes in them.", func(s store.Stats) float64 { return float64(s.Updates) })
 	counter("commit_seconds_total", "Time spent on them.", func(s store.Stats) float64 { return s.CommitTime.Seconds() })
+	counter("failed_commits_total", "Transactions that the disk refused.", func(s store.Stats) float64 { return float64(s.Failed) })
 	gauge("waiting", "Changes that wait for the disk.", func(s store.Stats) float64 { return float64(s.Waiting) })
 	gauge("bytes", "Size of the database.", func(s store.Stats) float64 { return float64(s.Size) })
 }

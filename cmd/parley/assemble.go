@@ -28,7 +28,7 @@ import (
 type parts struct {
 	data  dataDir
 	key   *federation.Key
-	store store.Store
+	store *bolt.DB
 	node  *node.Node
 	links *links    // nil: none
 	ran   bool      // node.Run has been called, and ends before close
@@ -54,7 +54,7 @@ func assemble(ctx context.Context, s *config.Settings, how assembly) (_ *parts, 
 	if p.key, err = p.data.loadKey(); err != nil {
 		return nil, err
 	}
-	if p.store, err = openStore(s, p.data); err != nil {
+	if p.store, err = openStore(s, p.data, how.log); err != nil {
 		return nil, err
 	}
 	home := p.store.Meta().Node
@@ -69,9 +69,12 @@ func assemble(ctx context.Context, s *config.Settings, how assembly) (_ *parts, 
 		c.Network = p.links.mesh
 		c.OpinionKey = p.key.Private()
 	}
-	if c.Blobs, err = blob.Open(p.data.files()); err != nil {
+	files, err := blob.Open(p.data.files())
+	if err != nil {
 		return nil, err
 	}
+	files.Room = p.store.Room
+	c.Blobs = files
 	c.Passwords = auth.NewArgon2(auth.Params{}, auth.DefaultAtOnce)
 	c.Tokens, err = auth.NewTokens(p.key.Secret("login tokens"), home, auth.Lifetimes{
 		Login:    s.Accounts.TokenLifetime.Duration,
@@ -110,11 +113,16 @@ func (p *parts) close() error {
 
 // openStore opens the database or makes it. Without a name it takes the one that
 // the database has.
-func openStore(s *config.Settings, data dataDir) (store.Store, error) {
+func openStore(s *config.Settings, data dataDir, log *slog.Logger) (*bolt.DB, error) {
 	name := protocol.Node(s.Node.Name)
-	db, err := bolt.Open(data.db(), bolt.Options{Node: name, Create: name != ""})
-	if name == "" && err != nil && !errors.Is(err, store.ErrInUse) { // none, or one whose making was cut short
-		db, err = bolt.Open(data.db(), bolt.Options{Node: config.DefaultName, Create: true})
+	o := bolt.Options{Node: name, Create: name != "", MinFree: int64(s.Node.MinFree), Log: log}
+	if o.MinFree == 0 {
+		o.MinFree = -1 // in the settings it is said
+	}
+	db, err := bolt.Open(data.db(), o)
+	if name == "" && errors.Is(err, store.ErrNotFound) { // none, or one whose making was cut short
+		o.Node, o.Create = config.DefaultName, true
+		db, err = bolt.Open(data.db(), o)
 	}
 	if err != nil {
 		return nil, explainStore(err, data, name)

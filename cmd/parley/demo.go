@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -176,7 +177,7 @@ func (n *demoNode) prepare(cmd *cobra.Command, dir string) error {
 
 // introduce tells a node where the other is and which key it has.
 func (n *demoNode) introduce(_ context.Context, other *demoNode) error {
-	s, err := openStore(n.settings, dataDir(n.settings.Node.Data))
+	s, err := openStore(n.settings, dataDir(n.settings.Node.Data), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

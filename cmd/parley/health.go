@@ -28,7 +28,8 @@ var errSlowDisk = errors.New("the disk takes too long")
 // while after it, get the last outcome.
 type health struct {
 	store store.Store
-	file  string // written to and removed
+	room  func() error // nil: any is enough
+	file  string       // written to and removed
 
 	mu    sync.Mutex // guards the rest
 	at    time.Time  // of the last outcome
@@ -66,8 +67,14 @@ func (h *health) read() error {
 	})
 }
 
-// write commits a transaction that changes nothing.
-func (h *health) write() error { return h.store.Update(func(store.Tx) error { return nil }) }
+// write waits for those that write, and learns whether the database is sound and may
+// grow.
+func (h *health) write() error {
+	if err := h.store.Update(func(store.Tx) error { return nil }); err != nil || h.room == nil {
+		return err
+	}
+	return h.room()
+}
 
 // grow writes a file that does not stay.
 func (h *health) grow() error {

@@ -87,3 +87,16 @@ func TestHealth(t *testing.T) {
 		ask(nil)
 	})
 }
+
+func TestHealthNeedsRoom(t *testing.T) {
+	dir := t.TempDir()
+	db, err := bolt.Open(filepath.Join(dir, "parley.db"), bolt.Options{Node: "localhost", Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	h := &health{store: db, room: func() error { return store.ErrFull }, file: filepath.Join(dir, "health.tmp")}
+	if err := h.check(t.Context()); !errors.Is(err, store.ErrFull) {
+		t.Errorf("with little space the node says %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,8 @@ func newRestore() *cobra.Command {
 is not in the backup, put node.key into the directory before; without it the node gets
 a new key, and other nodes will have to be told.
 
-A restored node knows that it was set back, and other nodes will notice.`,
+A restored node knows that it was set back, and other nodes will notice. Everybody
+has to sign in again.`,
 		Example: "  parley restore /backup/parley-2026-11-01.tar --data /var/lib/parley\n  parley restore --check /backup/parley-2026-11-01.tar",
 		Args:    cobra.ExactArgs(1),
 		RunE:    runRestore,
@@ -91,7 +93,28 @@ func restore(file string, data dataDir) (archive.Manifest, error) {
 	if err := moveIfFree(from.files(), data.files()); err != nil {
 		return m, err
 	}
-	return m, os.Rename(restored, data.db())
+	if err := settleTree(data.files()); err != nil {
+		return m, err
+	}
+	if err := os.Rename(restored, data.db()); err != nil {
+		return m, err
+	}
+	return m, syncDir(string(data))
+}
+
+// settleTree makes sure that the names in a directory, if it is there, and in those
+// below are there after a power failure.
+func settleTree(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return syncDir(path)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // moveIfFree keeps what is there, and passes over what the backup has not.

@@ -160,7 +160,7 @@ func newServer(s *config.Settings, p *parts, l listeners, token string, registry
 		TLS:      httpd.TLS{CertFile: s.HTTP.TLSCert, KeyFile: s.HTTP.TLSKey},
 		APIKeys:  s.HTTP.APIKeys,
 		Web:      web,
-		Health:   (&health{store: p.store, file: p.data.health()}).check,
+		Health:   (&health{store: p.store, room: p.store.Room, file: p.data.health()}).check,
 		Registry: registry,
 		Log:      log,
 		Compress: s.HTTP.Compress,

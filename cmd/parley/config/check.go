@@ -347,7 +347,7 @@ func (s *Settings) checkCalls() []*Problem {
 }
 
 // mayBeZero are the numbers for which zero has a meaning of its own.
-var mayBeZero = map[string]bool{"files.quota": true, "limits.delete_age": true}
+var mayBeZero = map[string]bool{"node.min_free": true, "files.quota": true, "limits.delete_age": true}
 
 // checkNumbers wants every number above zero.
 func (s *Settings) checkNumbers() []*Problem {

@@ -37,6 +37,10 @@ type Node struct {
 	// The data directory: messages, files, the node's key. A relative path in
 	// a file counts from the directory of that file.
 	Data string `toml:"data"`
+	// When the disk of the data directory has less than this free, nothing is
+	// added: messages and files are refused, reading and deleting go on. "0": until
+	// the disk is full, when not even deleting is sure to work.
+	MinFree Size `toml:"min_free"`
 }
 
 // HTTP is where clients come in.

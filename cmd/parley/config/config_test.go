@@ -169,7 +169,7 @@ func TestTemplateHoldsTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Node = Node{Name: "a.example", Data: `C:\"d`}
+	want.Node.Name, want.Node.Data = "a.example", `C:\"d`
 	if !reflect.DeepEqual(s.Config, want) {
 		t.Errorf("template means %+v", s.Config)
 	}

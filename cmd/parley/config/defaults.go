@@ -17,7 +17,7 @@ const (
 // Default is a whole working configuration. Limits are those of node.Limits.
 func Default() Config {
 	return Config{
-		Node:  Node{Data: DefaultData},
+		Node:  Node{Data: DefaultData, MinFree: 64 << 20},
 		HTTP:  HTTP{Listen: DefaultListen, APIKeys: []string{protocol.DefaultAPIKey}},
 		Admin: Admin{Listen: DefaultAdmin},
 		Accounts: Accounts{
