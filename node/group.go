@@ -105,6 +105,19 @@ func (n *Node) foundGroup(q *request, in *protocol.Sub) (*store.Topic, *store.Su
 
 // checkSubs refuses a user who has too many subscriptions already.
 func (n *Node) checkSubs(tx store.Tx, u protocol.UserID) error {
+	return fewerSubs(tx, u, n.cfg.Limits.MaxSubs)
+}
+
+// checkSubsBy is checkSubs for what by does. What others do takes no more than half of
+// what a user may have: else a stranger could use up all.
+func (n *Node) checkSubsBy(tx store.Tx, u, by protocol.UserID) error {
+	if u == by {
+		return n.checkSubs(tx, u)
+	}
+	return fewerSubs(tx, u, n.cfg.Limits.MaxSubs/2)
+}
+
+func fewerSubs(tx store.Tx, u protocol.UserID, limit int) error {
 	count := 0
 	for s, err := range tx.SubsOf(u) {
 		if err != nil {
@@ -113,7 +126,7 @@ func (n *Node) checkSubs(tx store.Tx, u protocol.UserID) error {
 		if !s.Live() {
 			continue
 		}
-		if count++; count >= n.cfg.Limits.MaxSubs {
+		if count++; count >= limit {
 			return &protocol.Error{Fault: protocol.Policy, What: "subscriptions"}
 		}
 	}
@@ -174,7 +187,7 @@ func (g *group) enrol(q *request, sub store.Sub) error {
 		return g.comeBack(q, old, sub)
 	}
 	err := g.update(func(tx store.Tx) error {
-		if err := g.n.checkSubs(tx, sub.User); err != nil {
+		if err := g.n.checkSubsBy(tx, sub.User, q.who.User); err != nil {
 			return err
 		}
 		if err := tx.PutSub(&sub); err != nil {

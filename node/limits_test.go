@@ -205,6 +205,44 @@ func TestDeletedUserLeavesBusyTopics(t *testing.T) {
 	})
 }
 
+// Strangers cannot use up the subscriptions that a user may have.
+func TestStrangersDoNotUseUpSubscriptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *node.Config) { c.Limits.MaxSubs = 10 })
+		defer w.end()
+		al := w.user("al")
+		put := 0
+		for i := range 12 {
+			w.user(fmt.Sprint("s", i))
+			w.settle()
+			s := w.pipes[fmt.Sprint("s", i)]
+			if i%2 == 0 {
+				s.send(fmt.Sprintf(`{"sub":{"id":"i","topic":%q}}`, al))
+			} else {
+				g := w.group(fmt.Sprint("s", i), `{"fn":"spam"}`, i)
+				s.send(fmt.Sprintf(`{"set":{"id":"i","topic":%q,"sub":{"user":%q}}}`, g, al))
+			}
+			synctest.Wait()
+			for _, a := range w.got(fmt.Sprint("s", i)) {
+				switch {
+				case a.Ctrl == nil || a.Ctrl.ID != "i":
+				case a.Ctrl.Code == 200:
+					put++
+				case a.Ctrl.Code != 422:
+					t.Errorf("stranger %d is answered %d", i, a.Ctrl.Code)
+				}
+			}
+		}
+		if put != 5 {
+			t.Errorf("strangers put al into %d conversations, want 5", put)
+		}
+		for i := range 5 {
+			w.ask("al", fmt.Sprintf(`{"sub":{"id":"s","topic":"new%d"}}`, i), 200)
+		}
+		w.ask("al", `{"sub":{"id":"s","topic":"new"}}`, 422)
+	})
+}
+
 // An answer that waits for a client that does not read comes too late as well.
 func TestUnreadAnswerIsNoSecondMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

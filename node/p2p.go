@@ -82,6 +82,9 @@ func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 		if err := p.n.checkSubs(tx, me); err != nil {
 			return err
 		}
+		if err := p.n.checkSubsBy(tx, peer, me); err != nil {
+			return err
+		}
 		if err := errors.Join(tx.PutTopic(rec), tx.PutSub(&mine), tx.PutSub(&theirs)); err != nil {
 			return err
 		}

@@ -318,7 +318,7 @@ func (p *p2p) open(post *s2s.Post) error {
 				return err
 			}
 		}
-		if err := p.n.checkSubs(tx, post.To); err != nil {
+		if err := p.n.checkSubsBy(tx, post.To, post.From); err != nil {
 			return err
 		}
 		return errors.Join(tx.PutTopic(rec), tx.PutSub(&mine), tx.PutSub(&theirs))

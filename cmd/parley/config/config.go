@@ -233,7 +233,7 @@ type Limits struct {
 	MaxTags int `toml:"max_tags"`
 	// Messages in one page of history.
 	MaxHistory int `toml:"max_history"`
-	// Conversations of one user.
+	// Conversations of one user; others can begin or invite to no more than half.
 	MaxSubscriptions int `toml:"max_subscriptions"`
 	// Bytes that may wait for a slow client before it is disconnected.
 	SendQueue Size `toml:"send_queue"`
