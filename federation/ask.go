@@ -88,6 +88,7 @@ func (b *body) exchange(a *s2s.Ask) (*s2s.Answer, error) {
 	if err := errors.Join(w.write(a), w.flush(), b.s.Close()); err != nil {
 		return nil, err
 	}
+	b.l.p.watchAsk(true, a, w.last)
 	answer := new(s2s.Answer)
 	_, err := b.r.read(answer)
 	return answer, err
@@ -188,6 +189,7 @@ func (l *link) answer(ctx context.Context, s Stream) error {
 		return err
 	}
 	l.p.counts.asked.Add(1)
+	l.p.watchAsk(false, a, n)
 	var answer *s2s.Answer
 	var body io.ReadCloser
 	if a.Ping != nil {

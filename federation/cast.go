@@ -124,6 +124,7 @@ func (c *caster) send(cast *s2s.Cast) error {
 	}
 	c.l.touch()
 	c.l.p.counts.casts.Add(1)
+	c.l.p.watchCast(true, cast, len(b))
 	ordered := cast.Call != nil || cast.Presence != nil && cast.Presence.Digest || cast.Here != nil && cast.Here.All
 	if !ordered && len(b) <= s2s.MaxDatagram {
 		c.l.p.counts.castsOut.Add(uint64(len(b)))
@@ -178,6 +179,7 @@ func (l *link) hear(c *s2s.Cast, size int) error {
 		return err
 	}
 	l.touch()
+	l.p.watchCast(false, c, size)
 	if c.Presence != nil && (c.Presence.Watch || c.Presence.Digest) {
 		l.watched.Store(c.Presence.Watch)
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	Limits s2s.Limits
 	Queue  QueueLimits
 	Times  Times
+	// Watch, if not nil, sees what crosses links. It must not wait.
+	Watch func(Traffic)
 }
 
 // QueueLimits are how much may wait for one peer. The zero value of a field stands for

@@ -29,6 +29,7 @@ type frameWriter struct {
 	w     *bufio.Writer
 	head  [binary.MaxVarintLen64]byte
 	count *atomic.Uint64 // of bytes; may be nil
+	last  int            // size of the last frame
 }
 
 func newFrameWriter(s SendStream) *frameWriter {
@@ -56,8 +57,9 @@ func (w *frameWriter) write(v any) error {
 
 func (w *frameWriter) writeRaw(b []byte) error {
 	n := binary.PutUvarint(w.head[:], uint64(len(b)))
+	w.last = n + len(b)
 	if w.count != nil {
-		w.count.Add(uint64(n + len(b)))
+		w.count.Add(uint64(w.last))
 	}
 	if _, err := w.w.Write(w.head[:n]); err != nil {
 		return err

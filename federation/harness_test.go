@@ -34,7 +34,14 @@ type world struct {
 	net   *fedtest.Network
 	nodes map[protocol.Node]*node
 	tune  func(*federation.Config)
-	plan  func(store.Store) store.Store // wraps stores
+	plan  func(store.Store) store.Store  // wraps stores
+	over  func(*node) (transport, error) // in place of net
+}
+
+// transport is one that can also end without a word.
+type transport interface {
+	federation.Transport
+	Crash()
 }
 
 // node is one of them.
@@ -47,7 +54,7 @@ type node struct {
 	book *book
 
 	db   store.Store
-	host *fedtest.Host
+	host transport
 	mesh *federation.Mesh
 	stop context.CancelFunc
 	done chan struct{}
@@ -63,11 +70,13 @@ func bubbleWith(t *testing.T, names []protocol.Node, tune func(*federation.Confi
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, names, tune)
+		w.start()
 		defer w.end()
 		f(w)
 	})
 }
 
+// newWorld makes nodes that are not up yet.
 func newWorld(t *testing.T, names []protocol.Node, tune func(*federation.Config)) *world {
 	w := &world{T: t, net: fedtest.NewNetwork(latency), nodes: map[protocol.Node]*node{}, tune: tune}
 	for i, name := range names {
@@ -76,10 +85,13 @@ func newWorld(t *testing.T, names []protocol.Node, tune func(*federation.Config)
 		n.book = &book{n: n}
 		w.nodes[name] = n
 	}
-	for _, name := range names {
-		w.nodes[name].start()
-	}
 	return w
+}
+
+func (w *world) start() {
+	for _, n := range w.nodes {
+		n.start()
+	}
 }
 
 func (w *world) end() {
@@ -117,7 +129,12 @@ func (n *node) start() {
 	if n.w.plan != nil {
 		n.db = n.w.plan(db)
 	}
-	if n.host, err = n.w.net.Listen(n.name, n.key, n.at); err != nil {
+	if n.w.over != nil {
+		n.host, err = n.w.over(n)
+	} else {
+		n.host, err = n.w.net.Listen(n.name, n.key, n.at)
+	}
+	if err != nil {
 		n.w.Fatal(err)
 	}
 	cfg := federation.Config{Key: n.key, Store: n.db, Transport: n.host, Finder: n.w, Prover: n.w}

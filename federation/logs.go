@@ -128,7 +128,11 @@ func (s *sender) piece() (busy bool, err error) {
 		return false, err
 	}
 	s.l.p.counts.pieces.Add(1)
-	return true, s.write(&s2s.Line{Log: p})
+	if err := s.write(&s2s.Line{Log: p}); err != nil {
+		return false, err
+	}
+	s.l.p.watch(true, "log", p.Group, s.w.last)
+	return true, nil
 }
 
 // followed applies a piece of a log of the peer's. A fault of ours makes the peer wait.

@@ -45,10 +45,12 @@ func few(t *testing.T, checks string) {
 	if os.Getenv("PARLEY_LONG") != "" {
 		checks = "1000"
 	}
+	err := flag.Set("rapid.nofailfile", "true")
 	if !given {
-		if err := errors.Join(flag.Set("rapid.checks", checks), flag.Set("rapid.nofailfile", "true")); err != nil {
-			t.Fatal(err)
-		}
+		err = errors.Join(err, flag.Set("rapid.checks", checks))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -61,6 +63,7 @@ func TestRandomSchedules(t *testing.T) {
 		var faults []string
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, two, func(c *federation.Config) { c.Limits.Window = 16 })
+			w.start()
 			defer w.end()
 			faults = (&play{world: w, mood: [2]string{"", ""}}).run(schedule)
 		})

@@ -56,6 +56,12 @@ func (r *receiver) read(fr *frameReader) error {
 		if err != nil {
 			return err
 		}
+		if line.Log != nil {
+			r.l.p.watch(false, "log", line.Log.Group, n)
+		}
+		if line.Post != nil {
+			r.l.p.watchPost(false, line.Post, n)
+		}
 		if line.Post != nil || line.Log != nil {
 			r.l.touch()
 			if err := r.l.limit.wait(r.l.ctx, n); err != nil {

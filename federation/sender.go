@@ -185,7 +185,11 @@ func (s *sender) send(p *store.Post) error {
 	s.sent = p.N
 	s.mu.Unlock()
 	s.l.p.counts.posts.Add(1)
-	return s.write(line)
+	if err := s.write(line); err != nil {
+		return err
+	}
+	s.l.p.watchPost(true, line.Post, s.w.last)
+	return nil
 }
 
 // write opens the lane's stream if need be. What is written is sent when the buffer is
