@@ -111,6 +111,7 @@ func (r *room) modeChanged(q *request, m *member, old protocol.Mode) {
 	now := m.mode()
 	if old.Has(protocol.Join) && !now.Has(protocol.Join) {
 		r.evict(nil, m, false)
+		r.unsee(m)
 	}
 	sees := protocol.Join | protocol.Presence
 	switch {
@@ -126,7 +127,7 @@ func (r *room) online(m *member) bool {
 	if r.t.id.Kind() == protocol.KindP2P {
 		return r.n.userOnline(r.t.id.Peer(m.sub.User))
 	}
-	return len(r.attached) > 0
+	return r.shown
 }
 
 // presMeAll tells a user on me in all sessions, also those in the room.
@@ -179,20 +180,13 @@ func (r *room) announce(q *request, m *member, fresh bool) {
 	if fresh {
 		r.presAcs(q, m, &protocol.Acs{Want: m.sub.Want.String(), Given: m.sub.Given.String()})
 	}
-	if m.sub.Reader || m.sessions != 1 {
+	if m.sub.Reader {
 		return
 	}
-	r.presIn(protocol.Pres{Src: string(m.sub.User), What: "on"}, func(a *attachment) bool {
-		return a.m != m && !a.reader && a.m.mode().Has(protocol.Presence)
-	})
-	if !r.shown { // the group comes to life
-		r.shown = true
-		for u, other := range r.members {
-			if other.live() && !other.sub.Reader && other.mode().Has(protocol.Presence|protocol.Join) {
-				r.presMeAll(u, protocol.Pres{What: "on"})
-			}
-		}
-	} else if fresh && m.mode().Has(protocol.Presence|protocol.Join) {
+	if wasShown := r.shown; m.sessions == 1 && !r.n.hides(m.sub.User) && r.see(m) && !wasShown {
+		return // all have been told
+	}
+	if r.shown && fresh && m.mode().Has(protocol.Presence|protocol.Join) {
 		r.presMeAll(m.sub.User, protocol.Pres{What: "on"})
 	}
 }

@@ -196,6 +196,7 @@ func (r *room) getSub(q *request, a *attachment, opts *protocol.GetOpts) {
 				continue
 			}
 			d, err := r.subDesc(tx, m, own, opts)
+			d.Online = d.Online && (own || a.m.mode().Has(protocol.Presence))
 			if err != nil {
 				return err
 			}
@@ -237,7 +238,7 @@ func (r *room) subDesc(tx store.Tx, m *member, own bool, opts *protocol.GetOpts)
 	}
 	updated := m.sub.Updated
 	if r.t.id.Kind() == protocol.KindGroup {
-		d.Online = m.sessions > 0
+		d.Online = m.seen || own
 		u, err := tx.User(m.sub.User)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return d, err

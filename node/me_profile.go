@@ -187,6 +187,9 @@ func (k *me) setMode(q *request, in *protocol.SetSub) error {
 	if err := k.n.store.Update(func(tx store.Tx) error { return tx.PutSub(&sub) }); err != nil {
 		return err
 	}
+	if k.mode.Has(protocol.Presence) != want.Has(protocol.Presence) {
+		k.n.hide(k.user, !want.Has(protocol.Presence))
+	}
 	k.mode = want
 	h := k.n.hub(k.user)
 	if h != nil {

@@ -128,7 +128,6 @@ func (r *room) expel(q *request, m *member) error {
 // putOut takes one whose subscription has ended out of the room and tells everybody
 // whom it concerns, after the answer.
 func (r *room) putOut(q *request, m *member, answer func()) {
-	present := m.sessions > 0
 	r.evict(q, m, true)
 	answer()
 	if m.sub.Reader {
@@ -139,10 +138,8 @@ func (r *room) putOut(q *request, m *member, answer func()) {
 		if r.n.userOnline(m.sub.User) {
 			r.presMeAll(r.t.id.Peer(m.sub.User), protocol.Pres{What: "off"})
 		}
-	} else if present {
-		r.presIn(protocol.Pres{Src: string(m.sub.User), What: "off"}, func(a *attachment) bool {
-			return !a.reader && a.m.mode().Has(protocol.Presence)
-		})
+	} else {
+		r.unsee(m)
 	}
 }
 
@@ -181,9 +178,6 @@ func (r *room) evict(q *request, m *member, unsub bool) {
 		}
 	}
 	m.sessions = 0
-	if len(r.attached) == 0 {
-		r.emptied()
-	}
 	if unsub {
 		var acting *session
 		if q != nil && q.who.User == m.sub.User {

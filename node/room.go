@@ -24,6 +24,7 @@ type room struct {
 	members  map[protocol.UserID]*member
 	attached map[*session]*attachment
 	shown    bool // members of the group were told that somebody is there
+	visible  int  // members in the room of whom the others were told
 	call     *call
 	slow     []slowPub // oldest first
 	talk     talk      // with another node's user
@@ -38,7 +39,8 @@ type room struct {
 type member struct {
 	sub      store.Sub
 	marks    store.Marks
-	sessions int // attached
+	sessions int  // attached
+	seen     bool // the others in the room were told that one is there
 }
 
 func (m *member) mode() protocol.Mode { return m.sub.Mode() }
@@ -186,7 +188,6 @@ func (r *room) attach(q *request, m *member) {
 	}
 	r.attached[q.s] = &attachment{m: m, reader: m.sub.Reader}
 	m.sessions++
-	r.t.setOnline(true)
 }
 
 // detach takes it out, and tells the others when it was the last of its user.
@@ -198,27 +199,15 @@ func (r *room) detach(s *session) {
 	delete(r.attached, s)
 	s.detach(r.t)
 	a.m.sessions--
-	if len(r.attached) == 0 {
-		r.emptied()
-	}
 	r.callLeft(s)
-	if a.m.sessions > 0 || a.reader || r.t.id.Kind() != protocol.KindGroup {
-		return
+	if a.m.sessions == 0 {
+		r.unsee(a.m)
 	}
-	r.presIn(protocol.Pres{Src: string(a.m.sub.User), What: "off"}, func(b *attachment) bool {
-		return !b.reader && b.m.mode().Has(protocol.Presence)
-	})
 }
 
-// emptied is called when the last session has left. Members of a group are told
-// when nobody has come back for a while.
-func (r *room) emptied() {
-	if !r.shown {
-		r.t.setOnline(false)
-		return
-	}
-	r.t.after(offDelay, emptyEvent{})
-}
+// emptied is called when the last of whom others know has left the group. Its members
+// are told when nobody has come back for a while.
+func (r *room) emptied() { r.t.after(offDelay, emptyEvent{}) }
 
 // emptyEvent is the event of a group in which nobody was for a while.
 type emptyEvent struct{}
@@ -231,7 +220,7 @@ func (emptyEvent) apply(t *topic) {
 
 // presOff tells members that nobody is in the group any more.
 func (r *room) presOff() {
-	if !r.shown || len(r.attached) > 0 {
+	if !r.shown || r.visible > 0 {
 		return
 	}
 	r.shown = false
