@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +15,7 @@ import (
 
 	"parley/node"
 	"parley/node/auth"
+	"parley/protocol"
 	"parley/store"
 	"parley/store/blob"
 	"parley/store/bolt"
@@ -101,14 +101,23 @@ type world struct {
 	wg    sync.WaitGroup
 	pipes map[string]*pipe
 	next  int
+	wait  func() // until all is done that follows from what was said
 }
 
 // newWorld starts a node named "localhost" on a store of its own. Call it inside a
 // bubble; end ends it.
 func newWorld(t testing.TB, change func(*node.Config)) *world {
 	t.Helper()
-	dir := t.TempDir()
-	db, err := bolt.Open(filepath.Join(dir, "parley.db"), bolt.Options{Node: "localhost", Create: true})
+	w := &world{t: t, pipes: map[string]*pipe{}, wait: synctest.Wait}
+	w.start("localhost", t.TempDir(), change)
+	return w
+}
+
+// start starts a node on what is in a directory.
+func (w *world) start(name protocol.Node, dir string, change func(*node.Config)) {
+	t := w.t
+	t.Helper()
+	db, err := bolt.Open(filepath.Join(dir, "parley.db"), bolt.Options{Node: name, Create: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +125,7 @@ func newWorld(t testing.TB, change func(*node.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := auth.NewTokens(make([]byte, auth.SecretLen), "localhost", auth.Lifetimes{})
+	tokens, err := auth.NewTokens(make([]byte, auth.SecretLen), name, auth.Lifetimes{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,11 +138,9 @@ func newWorld(t testing.TB, change func(*node.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, n: n, st: db, pipes: map[string]*pipe{}}
 	ctx, stop := context.WithCancel(context.Background())
-	w.stop = stop
+	w.n, w.st, w.stop = n, db, stop
 	w.wg.Go(func() { n.Run(ctx) })
-	return w
 }
 
 // end stops the node and checks that nothing of it goes on.
@@ -169,7 +176,7 @@ func (w *world) ask(name, packet string, code int) map[string]any {
 	if !p.send(packet) {
 		w.t.Fatalf("%s: connection is closed", name)
 	}
-	synctest.Wait()
+	w.wait()
 	for _, g := range p.take() {
 		if c := ctrlOf(g); c != nil {
 			if c.Code != code {
@@ -218,20 +225,10 @@ func (w *world) again(name, of string) {
 
 // settle lets the node finish and forgets what sessions have got.
 func (w *world) settle() {
-	synctest.Wait()
+	w.wait()
 	for _, p := range w.pipes {
 		p.take()
 	}
-}
-
-// names of the sessions, in order.
-func (w *world) names() []string {
-	var ns []string
-	for n := range w.pipes {
-		ns = append(ns, n)
-	}
-	slices.Sort(ns)
-	return ns
 }
 
 // pass lets time go by.

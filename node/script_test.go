@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"parley/node"
+	"parley/protocol"
 )
 
 var update = flag.Bool("update", false, "write what the node answers into the scripts")
@@ -31,6 +32,13 @@ var update = flag.Bool("update", false, "write what the node answers into the sc
 //	al < {…}           al gets; id and ts are left out, times are T
 //	G = al > {…}       as above; $G is the topic of the answer
 //	al closes          the connection ends
+//
+// With nodes that are linked:
+//
+//	nodes a b          nodes a.localhost, b.localhost; the first line
+//	node b             users and sessions that follow are at b
+//	cut a b            nothing passes between them until: heal a b
+//	stop b             the node ends, with its sessions, until: start b
 //
 // $al is the id of user al. Run with -update to write the answers, then read them.
 func TestScripts(t *testing.T) {
@@ -47,7 +55,10 @@ func TestScripts(t *testing.T) {
 
 // player plays one script.
 type player struct {
-	*world
+	*world // where users and sessions are made
+	fed    *fed
+	at     map[string]*world // of each session
+
 	file string
 	line int
 	vars map[string]string
@@ -60,15 +71,10 @@ func playFile(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls := strings.HasPrefix(filepath.Base(file), "call")
-	w := newWorld(t, func(c *node.Config) {
-		if calls {
-			c.Calls.ICE = json.RawMessage(`[{"urls":["stun:localhost"]}]`)
-		}
-	})
-	defer w.end()
-	p := &player{world: w, file: file, vars: map[string]string{}, last: map[string][]string{}}
-	for i, l := range strings.Split(strings.TrimRight(string(src), "\n"), "\n") {
+	lines := strings.Split(strings.TrimRight(string(src), "\n"), "\n")
+	p := &player{file: file, at: map[string]*world{}, vars: map[string]string{}, last: map[string][]string{}}
+	defer p.set(t, lines[0], strings.Contains(filepath.Base(file), "call"))()
+	for i, l := range lines {
 		p.line = i + 1
 		p.step(l)
 		if t.Failed() && !*update {
@@ -83,6 +89,57 @@ func playFile(t *testing.T, file string) {
 	}
 }
 
+// set makes the nodes that a script wants.
+func (p *player) set(t *testing.T, first string, calls bool) (end func()) {
+	change := func(c *node.Config) {
+		if calls {
+			c.Calls.ICE = json.RawMessage(`[{"urls":["stun:localhost"]}]`)
+		}
+	}
+	names := strings.Fields(first)
+	if names[0] != "nodes" {
+		p.world = newWorld(t, change)
+		return p.end
+	}
+	var full []protocol.Node
+	for _, n := range names[1:] {
+		full = append(full, nodeNamed(n))
+	}
+	p.fed = newFederation(t, change, full...)
+	p.world = p.fed.sites[full[0]].world
+	return p.fed.end
+}
+
+func nodeNamed(short string) protocol.Node { return protocol.Node(short + ".localhost") }
+
+// links is a line about nodes; false if it is about something else.
+func (p *player) links(f []string) bool {
+	if p.fed == nil || len(f) < 2 {
+		return false
+	}
+	s := p.fed.sites[nodeNamed(f[1])]
+	switch f[0] {
+	case "nodes":
+		return true
+	case "node":
+		p.world = s.world
+		return true
+	case "cut":
+		p.fed.cut(nodeNamed(f[1]), nodeNamed(f[2]))
+	case "heal":
+		p.fed.heal(nodeNamed(f[1]), nodeNamed(f[2]))
+	case "stop":
+		s.halt()
+	case "start":
+		s.up()
+	default:
+		return false
+	}
+	p.wait()
+	p.collect()
+	return true
+}
+
 func (p *player) step(l string) {
 	f := strings.Fields(l)
 	if len(f) >= 3 && f[1] == "<" {
@@ -95,11 +152,14 @@ func (p *player) step(l string) {
 	p.out.WriteString(l + "\n")
 	switch {
 	case len(f) == 0 || f[0] == "#":
+	case p.links(f):
 	case f[0] == "user":
 		p.vars[f[1]] = p.user(f[1])
+		p.at[f[1]] = p.world
 		p.settle()
 	case f[0] == "session":
 		p.again(f[1], f[2])
+		p.at[f[1]] = p.world
 		p.settle()
 	case f[0] == "wait":
 		d, err := time.ParseDuration(f[1])
@@ -113,19 +173,30 @@ func (p *player) step(l string) {
 	case f[1] == ">":
 		p.send(f[0], strings.Join(f[2:], " "), "")
 	case f[1] == "closes":
-		p.pipes[f[0]].Close(node.CloseNormal)
-		synctest.Wait()
-		delete(p.pipes, f[0])
+		p.pipe(f[0]).Close(node.CloseNormal)
+		p.wait()
+		delete(p.at[f[0]].pipes, f[0])
 		p.collect()
 	default:
 		p.t.Fatalf("%s:%d: what is %q?", p.file, p.line, l)
 	}
 }
 
+// pipe is the connection of a session; nil if it has none.
+func (p *player) pipe(session string) *pipe {
+	if w := p.at[session]; w != nil {
+		return w.pipes[session]
+	}
+	return nil
+}
+
 // collect takes what sessions got and, when updating, writes it down.
 func (p *player) collect() {
-	for _, n := range p.names() {
-		p.last[n] = append(p.last[n], p.pipes[n].take()...)
+	for _, n := range slices.Sorted(maps.Keys(p.at)) {
+		if p.pipe(n) == nil {
+			continue
+		}
+		p.last[n] = append(p.last[n], p.pipe(n).take()...)
 		if *update {
 			for _, g := range p.last[n] {
 				fmt.Fprintf(&p.out, "    %s < %s\n", n, p.fold(g))
@@ -178,8 +249,12 @@ func sortSubs(v any) {
 // send says a packet as a session, and binds the topic of the answer to a name.
 func (p *player) send(session, packet, name string) {
 	p.next++
-	p.pipes[session].send(p.fill(withID(quoteKeys(packet), "q"+strconv.Itoa(p.next))))
-	synctest.Wait()
+	c := p.pipe(session)
+	if c == nil {
+		p.t.Fatalf("%s:%d: no session %s", p.file, p.line, session)
+	}
+	c.send(p.fill(withID(quoteKeys(packet), "q"+strconv.Itoa(p.next))))
+	p.wait()
 	if name != "" {
 		p.vars[name] = p.topicOf(session)
 	}
@@ -188,7 +263,7 @@ func (p *player) send(session, packet, name string) {
 
 // topicOf peeks at the topic of the first answer that a session has got.
 func (p *player) topicOf(session string) string {
-	c := p.pipes[session]
+	c := p.pipe(session)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, g := range c.got {
