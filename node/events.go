@@ -45,7 +45,7 @@ type auxEvent struct{ Aux json.RawMessage }
 // log appends an event of a group in the transaction of its effect; other topics
 // have no log.
 func (r *room) log(tx store.Tx, q *request, kind uint8, body any) error {
-	if r.t.id.Kind() != protocol.KindGroup {
+	if !r.keepsLog() {
 		return nil
 	}
 	e := &store.Event{TS: q.at, Kind: kind, By: q.who.User}
@@ -55,13 +55,42 @@ func (r *room) log(tx store.Tx, q *request, kind uint8, body any) error {
 			return err
 		}
 	}
+	if err := r.alert(tx); err != nil {
+		return err
+	}
 	return tx.AppendEvent(r.t.id, e)
+}
+
+// keepsLog reports whether this is a group at home.
+func (r *room) keepsLog() bool {
+	return r.t.id.Kind() == protocol.KindGroup && r.t.id.Home() == r.n.name
+}
+
+// alert has the group's followers told of what this transaction appends to the log.
+func (r *room) alert(tx store.Tx) error {
+	if r.n.cfg.Network == nil {
+		return nil
+	}
+	for f, err := range tx.FollowersOf(r.t.id) {
+		if err != nil {
+			return err
+		}
+		r.peers = append(r.peers, f.Node)
+	}
+	return nil
 }
 
 // logMessage appends the event of a message, which bears its seq only.
 func (r *room) logMessage(tx store.Tx, m *store.Message) error {
-	if r.t.id.Kind() != protocol.KindGroup {
+	if !r.keepsLog() {
 		return nil
 	}
-	return tx.AppendEvent(r.t.id, &store.Event{TS: m.TS, Kind: eventMessage, By: m.From, Seq: m.Seq})
+	e := &store.Event{TS: m.TS, Kind: eventMessage, By: m.From, Seq: m.Seq}
+	if r.remote != nil {
+		e.Body = r.remote.Sig
+	}
+	if err := r.alert(tx); err != nil {
+		return err
+	}
+	return tx.AppendEvent(r.t.id, e)
 }

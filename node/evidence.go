@@ -130,6 +130,9 @@ func (s *standing) tend() {
 	if err := s.silence(time.Now()); err != nil {
 		s.n.log.Error("silence about strangers not counted", "err", err)
 	}
+	if err := s.n.forgetCommands(time.Now()); err != nil {
+		s.n.log.Error("results of commands not dropped", "err", err)
+	}
 	if err := s.save(); err != nil {
 		s.n.log.Error("what is known of other nodes not stored", "err", err)
 	}

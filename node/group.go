@@ -196,7 +196,10 @@ func (g *group) enrol(q *request, sub store.Sub) error {
 		if sub.Reader {
 			return nil
 		}
-		return g.log(tx, q, eventSub, subEvent{User: sub.User, Want: sub.Want, Given: sub.Given})
+		if err := g.log(tx, q, eventSub, subEvent{User: sub.User, Want: sub.Want, Given: sub.Given}); err != nil {
+			return err
+		}
+		return g.follow(tx, q, &sub)
 	})
 	if err == nil {
 		g.members[sub.User] = &member{sub: sub}

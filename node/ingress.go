@@ -293,7 +293,7 @@ func (n *Node) Hear(from federation.Peer, c *s2s.Cast) {
 func (n *Node) tellRemote(_ federation.Peer, id protocol.TopicID, e event) { n.tell(id, e) }
 
 // Answer implements federation.Handler.
-func (n *Node) Answer(_ context.Context, from federation.Peer, a *s2s.Ask) (*s2s.Answer, io.ReadCloser) {
+func (n *Node) Answer(ctx context.Context, from federation.Peer, a *s2s.Ask) (*s2s.Answer, io.ReadCloser) {
 	if !n.enter() {
 		return failed(protocol.Busy), nil
 	}
@@ -305,6 +305,10 @@ func (n *Node) Answer(_ context.Context, from federation.Peer, a *s2s.Ask) (*s2s
 		return n.answerCard(a.Card), nil
 	case a.Opinion != nil:
 		return n.standing.answer(from, a.Opinion), nil
+	case a.Command != nil:
+		return n.answerCommand(ctx, from, a.Command), nil
+	case a.History != nil && a.History.Topic.Kind() == protocol.KindGroup:
+		return n.answerGroupHistory(from.Name, a.History), nil
 	case a.Resume != nil:
 		return n.answerCompare(from.Name, a.Resume), nil
 	case a.History != nil && a.History.Topic.Kind() == protocol.KindP2P:

@@ -71,6 +71,7 @@ func (r *room) mark(q *request, m *member, in *protocol.Note) error {
 		What: in.What, Seq: in.Seq}}, q.s)
 	if !m.sub.Reader {
 		r.relay(q, m, &protocol.Info{What: in.What, Seq: in.Seq})
+		r.castRead(m, in.What, in.Seq)
 	}
 	return nil
 }

@@ -168,7 +168,10 @@ func (r *room) comeBack(q *request, m *member, sub store.Sub) error {
 		if err := r.tellChange(tx, &m.sub, &sub); err != nil {
 			return err
 		}
-		return r.log(tx, q, eventSub, subEvent{User: sub.User, Want: sub.Want, Given: sub.Given})
+		if err := r.log(tx, q, eventSub, subEvent{User: sub.User, Want: sub.Want, Given: sub.Given}); err != nil {
+			return err
+		}
+		return r.follow(tx, q, &sub)
 	})
 	if err != nil {
 		return err

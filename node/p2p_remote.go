@@ -109,6 +109,9 @@ func (r *room) tellChange(tx store.Tx, old, now *store.Sub) error {
 // tellMarks queues how far our user has come, as the last message of the other that
 // is covered; not to a stranger.
 func (r *room) tellMarks(tx store.Tx, m *member, old, now store.Marks) error {
+	if r.t.id.Kind() == protocol.KindGroup {
+		return r.tellGroupMarks(tx, m, old, now)
+	}
 	p := r.envelope(time.Now())
 	if p == nil || m.sub.User != p.From || !r.confides() {
 		return nil
@@ -456,35 +459,4 @@ func (r *room) tellAux(tx store.Tx, q *request, aux []byte) error {
 		return err
 	}
 	return r.send(tx, "aux\x00"+string(r.t.id), p)
-}
-
-// noteEvent is a passing note of a remote user.
-type noteEvent struct {
-	from federation.Peer
-	note *s2s.Note
-}
-
-func (e *noteEvent) apply(t *topic) {
-	p, ok := t.kind.(*p2p)
-	if !ok || e.note.From.Node() != e.from.Name || p.rec == nil {
-		return
-	}
-	m := p.member(e.note.From)
-	if m == nil || !m.mode().Has(protocol.Write) {
-		return
-	}
-	q := p.n.remoteRequest(e.note.From, &protocol.Request{Note: &protocol.Note{}})
-	switch e.note.What {
-	case "kp", "kpa", "kpv":
-		p.relay(q, m, &protocol.Info{What: e.note.What})
-	}
-}
-
-// castNote tells the other node that our user types.
-func (r *room) castNote(m *member, what string) {
-	if r.n.other(r.t.id) == "" || r.n.remote(m.sub.User) || !r.confides() {
-		return
-	}
-	local, remote := r.ends()
-	r.n.cfg.Network.Cast(remote.Node(), &s2s.Cast{Note: &s2s.Note{Topic: r.t.id, From: local, What: what}})
 }

@@ -186,6 +186,9 @@ func (a *attachment) remember(id string, seq int) {
 // compose makes the message of a {pub}, without the heads that only nodes set.
 func (r *room) compose(q *request, in *protocol.Pub) (*store.Message, error) {
 	m := &store.Message{From: q.who.User, TS: q.at.Truncate(time.Millisecond), Tag: uint32(random()), Content: in.Content}
+	if r.remote != nil { // the name that its node has given it, and signed
+		m.Tag, m.TS = r.remote.Tag, time.UnixMilli(r.remote.At)
+	}
 	if len(m.Content) == 0 {
 		m.Content = json.RawMessage("null")
 	}

@@ -26,8 +26,9 @@ type room struct {
 	shown    bool // members of the group were told that somebody is there
 	visible  int  // members in the room of whom the others were told
 	call     *call
-	slow     []slowPub // oldest first
-	talk     talk      // with another node's user
+	slow     []slowPub    // oldest first
+	talk     talk         // with another node's user
+	remote   *s2s.Command // that is being carried out
 
 	// also is done in the next transaction, with which it ends; peers are the nodes to
 	// wake after it.
@@ -183,7 +184,7 @@ func (r *room) sub(q *request, in *protocol.Sub) {
 
 // attach puts the session in the room.
 func (r *room) attach(q *request, m *member) {
-	if !q.s.attach(r.t) {
+	if q.s.answered != nil || !q.s.attach(r.t) {
 		return
 	}
 	r.attached[q.s] = &attachment{m: m, reader: m.sub.Reader}

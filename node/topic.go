@@ -228,6 +228,9 @@ func newKind(t *topic) kind {
 	case protocol.KindP2P:
 		return newP2P(t)
 	case protocol.KindGroup:
+		if t.id.Home() != t.n.name {
+			return newFollower(t)
+		}
 		return newGroup(t)
 	case protocol.KindSelf:
 		return newSelf(t)

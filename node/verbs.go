@@ -234,7 +234,7 @@ func (r *request) resolve() (protocol.TopicID, error) {
 		return protocol.P2P(u, peer), nil
 	case strings.HasPrefix(r.name, "grp"), strings.HasPrefix(r.name, "chn"):
 		id, channel, err := protocol.ParseGroupID(r.name, n.name)
-		if err != nil || id.Home() != n.name {
+		if err != nil || id.Home() != n.name && n.cfg.Network == nil {
 			return "", protocol.NotFound
 		}
 		r.reader = channel

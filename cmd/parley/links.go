@@ -102,8 +102,7 @@ func (l *links) run(nodeEnded <-chan struct{}, n *node.Node) error {
 		<-nodeEnded
 		stop()
 	})
-	logs, _ := any(n).(federation.Logs)
-	err := l.mesh.Run(ctx, n, logs)
+	err := l.mesh.Run(ctx, n, n)
 	stop()
 	wg.Wait()
 	return err

@@ -137,6 +137,8 @@ type Post struct {
 	Report    *Report    `cbor:"15,keyasint,omitempty"`
 
 	To protocol.UserID `cbor:"16,keyasint,omitempty"` // of the receiving node
+
+	Follow *Follow `cbor:"17,keyasint,omitempty"`
 }
 
 // Message is a line of a conversation of two.
@@ -222,6 +224,16 @@ type Invite struct {
 	By    protocol.UserID `cbor:"2,keyasint,omitempty"`
 	Given protocol.Mode   `cbor:"3,keyasint"`
 	Group Group           `cbor:"4,keyasint"`
+	Want  protocol.Mode   `cbor:"5,keyasint,omitempty"`
+	// Members are all, the user among them: the node follows from here on.
+	Members []Membership `cbor:"6,keyasint,omitempty"`
+}
+
+// Follow tells the home of a group that the node has it up to Rev and wants what
+// follows; Stop: that no user of the node is in it any more.
+type Follow struct {
+	Rev  uint64 `cbor:"1,keyasint"`
+	Stop bool   `cbor:"2,keyasint,omitempty"`
 }
 
 // Group describes a group as its home has it.
