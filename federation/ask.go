@@ -194,6 +194,8 @@ func (l *link) answer(ctx context.Context, s Stream) error {
 	var body io.ReadCloser
 	if a.Ping != nil {
 		answer = &s2s.Answer{Ping: a.Ping}
+	} else if a.Keys {
+		answer = l.m.answerKeys()
 	} else {
 		answer, body = l.m.handler.Answer(ctx, l.peer, a)
 	}

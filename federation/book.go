@@ -254,15 +254,5 @@ func (n *Notary) KeysAt(_ context.Context, name protocol.Node, at time.Time) ([]
 	if pin := n.pin(p); pin != nil && keyIn(p, pin) == nil {
 		all = append(all, pin)
 	}
-	for i, k := range p.Keys {
-		grace := overlap
-		if k.Revoked {
-			grace = 0
-		}
-		oldest := !slices.ContainsFunc(p.Keys[i+1:], func(o store.PeerKey) bool { return o.Since.Before(k.Since) })
-		if (oldest || !at.Before(k.Since.Add(-skew))) && (k.Until.IsZero() || !at.After(k.Until.Add(grace))) {
-			all = append(all, k.Key)
-		}
-	}
-	return all, nil
+	return append(all, goodAt(p.Keys, at)...), nil
 }

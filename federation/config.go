@@ -17,11 +17,15 @@ type Config struct {
 	Store     store.Store
 	Transport Transport
 	Finder    Finder
-	Prover    Prover
-	Gate      Gate         // nil: every post passes
-	Log       *slog.Logger // nil: no log
-	Build     string       // of the program, told to peers
-	Features  []string     // told to peers, next to those of this package
+	// Past are earlier keys of this node, whose signatures are still about; Statements are
+	// what its keys have stated, for peers who ask. Both may be nil.
+	Past       []store.PeerKey
+	Statements func() []*s2s.Statement
+	Prover     Prover
+	Gate       Gate         // nil: every post passes
+	Log        *slog.Logger // nil: no log
+	Build      string       // of the program, told to peers
+	Features   []string     // told to peers, next to those of this package
 	// Traffic is told each frame that crosses a link, before the next; nil: nobody looks.
 	Traffic func(Traffic)
 	// Limits are what this node accepts of a peer. The zero value of a field stands for

@@ -120,8 +120,13 @@ func (m *Mesh) reach(ctx context.Context, n protocol.Node, mine *s2s.Hello) (*ca
 	if err != nil {
 		return nil, fmt.Errorf("find: %w", err)
 	}
+	start := time.Now()
 	conn, err := m.cfg.Transport.Dial(ctx, to)
+	Tell(ctx, start, "dial", dialled(conn), err)
 	if err != nil {
+		if f, ok := m.cfg.Finder.(interface{ Forget(protocol.Node) }); ok && ctx.Err() == nil {
+			f.Forget(n) // it is looked for anew the next time
+		}
 		return nil, err
 	}
 	c := &candidate{conn: conn, mine: mine}
@@ -172,6 +177,11 @@ func (m *Mesh) prove(ctx context.Context, c *candidate, n protocol.Node) error {
 	if who.Name != n {
 		return closing(CloseUnproven, "certificate of %q, not %q", who.Name, n)
 	}
+	if l, ok := m.cfg.Prover.(Learner); ok && who.Succession != nil {
+		if err := l.Learn(ctx, n, who.Succession); err != nil { // then the key must be proven otherwise
+			m.log.Debug("statement not believed", "peer", n, "err", err)
+		}
+	}
 	proof, err := m.cfg.Prover.Prove(ctx, n, who.Key)
 	if err == nil && proof == NoProof {
 		err = ErrUnproven
@@ -212,10 +222,19 @@ func (m *Mesh) admit(c *candidate) (protocol.Node, error) {
 	if err := m.wanted(n); err != nil {
 		return n, err
 	}
-	if err := m.prove(m.ctx, c, n); err != nil {
+	if err := m.prove(CausedBy(m.ctx, who.Addr.Addr()), c, n); err != nil {
 		return n, err
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, helloTimeout)
 	defer cancel()
 	return n, c.hear(ctx, m.self)
+}
+
+// dialled says what has answered.
+func dialled(c Conn) string {
+	if c == nil {
+		return ""
+	}
+	p := c.Peer()
+	return p.Addr.String() + " shows " + Pin(p.Key) + " for " + string(p.Name)
 }

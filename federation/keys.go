@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"parley/protocol"
 	"parley/protocol/s2s"
+	"parley/store"
 )
 
 // The files of an identity beside KeyFile.
@@ -69,6 +71,16 @@ func (r *Identity) Public() []ed25519.PublicKey {
 		all = append(all, r.Next.Public())
 	}
 	return all
+}
+
+// Reload takes up a next key that was made, or thrown away, since. A key that has been
+// changed is not taken up: the node goes on with its own until it is started again.
+func (r *Identity) Reload() error {
+	now, err := LoadIdentity(r.dir)
+	if err == nil && bytes.Equal(now.Key.Public(), r.Key.Public()) {
+		*r = *now
+	}
+	return err
 }
 
 // Prepare makes the next key, if there is none. It keeps what was derived from the present
@@ -192,6 +204,21 @@ func (r *Identity) Chain() []*s2s.Statement {
 		if s := r.statements[i]; s.Read(KindSuccession, &v) == nil && bytes.Equal(v.Next, at) {
 			all = append(all, s)
 			at = s.Key
+		}
+	}
+	return all
+}
+
+// Past are the earlier keys, and when each was in use, the last one first.
+func (r *Identity) Past() []store.PeerKey {
+	var all []store.PeerKey
+	since := time.Time{}
+	for _, s := range r.statements {
+		var v Succession
+		if s.Read(KindSuccession, &v) == nil {
+			until := time.UnixMilli(v.From).UTC()
+			all = slices.Insert(all, 0, store.PeerKey{Key: s.Key, Since: since, Until: until})
+			since = until
 		}
 	}
 	return all

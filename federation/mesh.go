@@ -3,7 +3,6 @@ package federation
 import (
 	"context"
 	"crypto"
-	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"parley/protocol"
-	"parley/protocol/s2s"
 	"parley/store"
 )
 
@@ -41,6 +39,9 @@ type Mesh struct {
 	logs    Logs
 	ctx     context.Context
 	wg      sync.WaitGroup
+
+	keysMu    sync.Mutex
+	keysAsked map[protocol.Node]time.Time // when; guarded by keysMu
 
 	mu      sync.Mutex
 	running bool                      // guarded by mu
@@ -221,49 +222,6 @@ func (m *Mesh) Sign(text []byte) []byte {
 		panic(err)
 	}
 	return sig
-}
-
-// Verify implements Network. A node of which no key is known is linked with first.
-func (m *Mesh) Verify(ctx context.Context, by protocol.Node, at int64, text, sig []byte) error {
-	if by == m.self {
-		return checkSig([]store.PeerKey{{Key: m.cfg.Key.Public()}}, at, text, sig)
-	}
-	keys, err := m.keysOf(by)
-	if err == nil && len(keys) == 0 {
-		if _, _, err = m.Ask(ctx, by, &s2s.Ask{Ping: &s2s.Ping{}}); err == nil {
-			keys, err = m.keysOf(by)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return checkSig(keys, at, text, sig)
-}
-
-func (m *Mesh) keysOf(n protocol.Node) (keys []store.PeerKey, err error) {
-	err = m.cfg.Store.View(func(tx store.Tx) error {
-		r, err := tx.Peer(n)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		if err == nil {
-			keys = r.Keys
-		}
-		return err
-	})
-	return keys, err
-}
-
-var errSignature = errors.New("federation: the signature is not good")
-
-func checkSig(keys []store.PeerKey, at int64, text, sig []byte) error {
-	for _, k := range keys {
-		over := !k.Until.IsZero() && at > k.Until.UnixMilli()
-		if !k.Revoked && !over && len(k.Key) == ed25519.PublicKeySize && ed25519.Verify(k.Key, text, sig) {
-			return nil
-		}
-	}
-	return errSignature
 }
 
 // change edits what the store knows of a peer.

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"parley/protocol"
+	"parley/protocol/s2s"
 )
 
 // Finder tells where nodes are.
@@ -24,4 +25,9 @@ type Prover interface {
 	// Prove returns the strongest proof there is; it keeps what it has found, and never
 	// takes a weaker one than once seen.
 	Prove(ctx context.Context, name protocol.Node, key ed25519.PublicKey) (Proof, error)
+}
+
+// Learner is a Prover that takes statements about keys; it believes what is signed well.
+type Learner interface {
+	Learn(ctx context.Context, name protocol.Node, s *s2s.Statement) error
 }

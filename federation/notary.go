@@ -46,7 +46,10 @@ type Notary struct {
 	static map[protocol.Node]StaticPeer
 }
 
-var _ Prover = (*Notary)(nil)
+var (
+	_ Prover  = (*Notary)(nil)
+	_ Learner = (*Notary)(nil)
+)
 
 // NewNotary makes one for the node of the store.
 func NewNotary(cfg NotaryConfig) *Notary {

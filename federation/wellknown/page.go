@@ -8,8 +8,9 @@ import (
 	"parley/protocol"
 )
 
-// pageRenewal is how old what we serve may get: statements in it expire.
-const pageRenewal = time.Hour
+// pageRenewal is how old what we serve may get: statements in it expire, and a next key
+// may be prepared.
+const pageRenewal = 5 * time.Minute
 
 // Page is what this node serves about itself.
 type Page struct {
@@ -22,7 +23,8 @@ type Page struct {
 	made time.Time // guarded by mu
 }
 
-// NewPage makes the page of a node; addrs are host:port where it is, if the DNS does not say.
+// NewPage makes the page of a node. The identity is for the page alone: it is loaded anew
+// now and then. addrs are host:port where it is, if the DNS does not say.
 func NewPage(name protocol.Node, id *federation.Identity, addrs []string) (*Page, error) {
 	p := &Page{name: name, id: id, addrs: addrs}
 	return p, p.renew(time.Now())
@@ -33,7 +35,9 @@ func (p *Page) Bytes() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := time.Now(); now.Sub(p.made).Abs() > pageRenewal {
-		_ = p.renew(now) // it could be made before: what changes is a time
+		if p.id.Reload() != nil || p.renew(now) != nil {
+			p.made = now // what was good is served on
+		}
 	}
 	return p.text
 }
