@@ -77,6 +77,13 @@ func (q *quota) allow(now time.Time, keys ...string) bool {
 	return ok
 }
 
+// limiter is what one key has left, for those who take it without asking here.
+func (q *quota) limiter(key string) *rate.Limiter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.entry(key).limiter
+}
+
 // entry finds or makes what is known of a key; q.mu is held.
 func (q *quota) entry(key string) *allowance {
 	if el := q.entries[key]; el != nil {

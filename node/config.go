@@ -65,6 +65,7 @@ type Limits struct {
 	TopicQueue     int           // requests waiting for a topic before 503; 256
 	SessionRate    float64       // requests a second of one session; 200
 	SessionBurst   int           // 1000
+	UserBytes      int           // bytes a second that all sessions of a user may send, 16 times as many at once; 1 MiB
 	LoginRate      float64       // failed logins a second, per account and per address; 0.2
 	LoginBurst     int           // 10
 	SignupRate     float64       // new accounts a second, per address; 1

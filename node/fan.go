@@ -22,7 +22,7 @@ func (r *room) presIn(p protocol.Pres, pass func(*attachment) bool) {
 // fan sends the sessions in the room that pass, but one, what make makes: once for
 // each name that the room goes by.
 func (r *room) fan(pass func(*attachment) bool, except *session, make func(name string, reader bool) *protocol.Response) int {
-	packets := map[string][]byte{}
+	packets, hint := map[string][]byte{}, false
 	sent := 0
 	for s, a := range r.attached {
 		if s == except || !pass(a) {
@@ -31,10 +31,12 @@ func (r *room) fan(pass func(*attachment) bool, except *session, make func(name 
 		name := r.policy.name(a.m.sub.User, a.reader)
 		p := packets[name]
 		if p == nil {
-			p = make(name, a.reader).Encode()
+			response := make(name, a.reader)
+			hint = isHint(response)
+			p = response.Encode()
 			packets[name] = p
 		}
-		s.queue(p)
+		s.pass(p, hint)
 		sent++
 	}
 	return sent

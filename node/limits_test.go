@@ -243,6 +243,61 @@ func TestStrangersDoNotUseUpSubscriptions(t *testing.T) {
 	})
 }
 
+// Who sends too many bytes is refused for a while, also in another session.
+func TestUserBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, bo := moodyWorld(t, func(c *node.Config) { c.Limits.UserBytes = 10_000 })
+		defer w.end()
+		pass(time.Minute)
+		for i := range 16 {
+			w.ask("al", pub(fmt.Sprint("p", i), bo, strings.Repeat("x", 9_800)), 202)
+		}
+		if retry := w.ask("al", pub("q", bo, strings.Repeat("x", 9_800)), 429)["retry"]; retry != 1.0 {
+			t.Errorf("retry %v", retry)
+		}
+		w.pipes["al"].Close(node.CloseNormal)
+		pass(5 * time.Second / 2)
+		w.open("al2")
+		secret, _ := json.Marshal([]byte("al-user:password-al"))
+		w.ask("al2", fmt.Sprintf(`{"login":{"id":"l","scheme":"basic","secret":%s}}`, secret), 200)
+		w.ask("al2", fmt.Sprintf(`{"sub":{"id":"s","topic":%q}}`, bo), 200)
+		w.ask("al2", pub("p1", bo, strings.Repeat("x", 9_800)), 202)
+		w.ask("al2", pub("p2", bo, strings.Repeat("x", 9_800)), 202)
+		w.ask("al2", pub("p3", bo, strings.Repeat("x", 9_800)), 429)
+		w.ask("bo", `{"get":{"id":"g","topic":"me","what":"cred"}}`, 204)
+		pass(time.Second)
+		w.ask("al2", pub("p3", bo, strings.Repeat("x", 9_800)), 202)
+	})
+}
+
+// Typing and the like do not cut off a client that reads slowly.
+func TestHintsDoNotCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, bo := moodyWorld(t, nil)
+		defer w.end()
+		al := w.lines("bo", "me")[0].Topic
+		w.ask("bo", fmt.Sprintf(`{"leave":{"id":"l","topic":%q}}`, al), 200) // it is told on me
+		release := w.pipes["bo"].hold()
+		for range 100 {
+			w.pipes["al"].send(fmt.Sprintf(`{"note":{"topic":%q,"what":"data","payload":%q}}`, bo, strings.Repeat("x", 100_000)))
+		}
+		pass(time.Second)
+		w.ask("al", pub("p1", bo, "this is told"), 202)
+		release()
+		synctest.Wait()
+		hints, told := 0, false
+		for _, g := range w.pipes["bo"].take() {
+			if strings.Contains(g, `"what":"data"`) {
+				hints++
+			}
+			told = told || strings.Contains(g, `"what":"msg"`)
+		}
+		if !w.pipes["bo"].open() || !told || hints == 0 || hints > 10 {
+			t.Errorf("open: %v, told of the message: %v, %d hints", w.pipes["bo"].open(), told, hints)
+		}
+	})
+}
+
 // An answer that waits for a client that does not read comes too late as well.
 func TestUnreadAnswerIsNoSecondMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

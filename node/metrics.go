@@ -19,6 +19,7 @@ type metrics struct {
 	throttled prometheus.Counter
 	malformed prometheus.Counter
 	slow      prometheus.Counter
+	hints     prometheus.Counter
 	queueFull prometheus.Counter
 	panics    prometheus.Counter
 	knocks    *prometheus.CounterVec
@@ -43,6 +44,7 @@ func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
 		throttled: counter("requests_throttled_total", "Requests refused because of a session's rate."),
 		malformed: counter("requests_malformed_total", "Packets that could not be parsed."),
 		slow:      counter("sessions_slow_total", "Sessions closed because they did not read."),
+		hints:     counter("hints_dropped_total", "Typing and the like not told to sessions that are behind."),
 		panics:    counter("panics_total", "Faults of the node that ended one topic or request; please report them."),
 		queueFull: counter("topic_queue_full_total", "Requests refused because a topic's queue was full."),
 		forged:    counter("messages_forged_total", "Messages of groups of other nodes that are not shown, since their authors did not sign them."),

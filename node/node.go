@@ -31,6 +31,7 @@ type Node struct {
 	standing *standing
 	vouchers vouchers
 	uploads  *uploadLimits
+	spending *quota // of bytes, by user
 
 	ctx  context.Context // ends when the node does
 	stop context.CancelFunc
@@ -70,6 +71,7 @@ func New(cfg Config) (*Node, error) {
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.accounts = newAccounts(cfg, n.name)
 	n.uploads = newUploadLimits(&cfg)
+	n.spending = newQuota(float64(cfg.Limits.UserBytes), userBurst*cfg.Limits.UserBytes)
 	n.metrics = newMetrics(cfg.Metrics, n)
 	n.vouchers = vouchers{of: map[protocol.Node][]byte{}, since: map[protocol.Node]time.Time{}}
 	var err error
@@ -283,6 +285,7 @@ func (c *Config) setDefaults() {
 	orDefault(&l.TopicQueue, 256)
 	orDefault(&l.SessionRate, 200)
 	orDefault(&l.SessionBurst, 1000)
+	orDefault(&l.UserBytes, 1<<20)
 	orDefault(&l.LoginRate, 0.2)
 	orDefault(&l.LoginBurst, 10)
 	orDefault(&l.SignupRate, 1)

@@ -196,6 +196,36 @@ func (s *session) queue(packet []byte) {
 	}
 }
 
+// hintShare is the part of a session's queue over which hints are not added to it.
+const hintShare = 8
+
+// isHint reports whether a response may as well be missed: that somebody is typing, say.
+func isHint(r *protocol.Response) bool {
+	if r.Info == nil {
+		return false
+	}
+	switch r.Info.What {
+	case "kp", "kpa", "kpv", "data":
+		return true
+	}
+	return false
+}
+
+// pass queues what others caused. A client that does not read fast enough for hints
+// does not get them; it is not closed for their sake.
+func (s *session) pass(packet []byte, hint bool) {
+	if hint {
+		s.mu.Lock()
+		busy := s.waiting > s.n.cfg.Limits.SendQueue/hintShare
+		s.mu.Unlock()
+		if busy {
+			s.n.metrics.hints.Inc()
+			return
+		}
+	}
+	s.queue(packet)
+}
+
 // write is the session's writer: it sends what waits and ends.
 func (s *session) write() {
 	for {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/time/rate"
+
 	"parley/protocol"
 )
 
@@ -19,9 +21,14 @@ type hub struct {
 	// online is kept by the user's me: it also holds while the last session may be
 	// coming back.
 	online atomic.Bool
+	// bytes is what the user's sessions may send; it outlives the hub.
+	bytes *rate.Limiter
 	// silent says that the user does not want to be told of presence.
 	silent atomic.Bool
 }
+
+// userBurst is how many seconds' worth of bytes a user may send at once.
+const userBurst = 16
 
 func (n *Node) hub(u protocol.UserID) *hub {
 	n.mu.Lock()
@@ -33,7 +40,7 @@ func (n *Node) login(s *session) {
 	n.mu.Lock()
 	h := n.users[s.who.User]
 	if h == nil {
-		h = new(hub)
+		h = &hub{bytes: n.spending.limiter(string(s.who.User))}
 		n.users[s.who.User] = h
 	}
 	h.mu.Lock()
@@ -125,7 +132,7 @@ func (n *Node) broadcast(u protocol.UserID, skip protocol.TopicID, r *protocol.R
 		if packet == nil {
 			packet = r.Encode()
 		}
-		s.queue(packet)
+		s.pass(packet, isHint(r))
 	})
 }
 

@@ -133,7 +133,10 @@ func (s *session) dispatch(packet []byte, now time.Time) {
 		v.session(s, in, now)
 		return
 	}
-	s.act()
+	if h := s.act(); h != nil && !h.bytes.AllowN(now, len(packet)) {
+		s.throttled(packet)
+		return
+	}
 	if err := r.onBehalf(); err != nil {
 		r.refuse(err)
 		return
@@ -149,14 +152,17 @@ func (r *request) asks() bool {
 	return r.s.answered == nil && (r.in.Get != nil || r.in.Sub != nil && r.in.Sub.Get != nil)
 }
 
-// act tells the user's hub which of its sessions is in use, for {pres ua}.
-func (s *session) act() {
+// act tells the user's hub, which it returns, which of its sessions is in use, for
+// {pres ua}.
+func (s *session) act() *hub {
 	p := s.profile.Load()
-	if h := s.n.hub(s.who.User); h != nil && p.ua != "" && !p.background {
+	h := s.n.hub(s.who.User)
+	if h != nil && p.ua != "" && !p.background {
 		if old := h.ua.Swap(&p.ua); old != nil && *old != p.ua {
 			s.n.tell(protocol.Own(protocol.KindMe, s.who.User), uaEvent{})
 		}
 	}
+	return h
 }
 
 // onBehalf lets a root user act as another.

@@ -186,6 +186,7 @@ func nodeConfig(s *config.Settings) node.Config {
 			TopicQueue:     l.TopicQueue,
 			SessionRate:    l.SessionRate,
 			SessionBurst:   l.SessionBurst,
+			UserBytes:      int(l.UserBytes),
 			LoginRate:      l.LoginRate,
 			LoginBurst:     l.LoginBurst,
 			SignupRate:     l.SignupRate,

@@ -20,6 +20,7 @@ import (
 const limits = `
 [limits]
 session_rate = 1000000
+user_bytes = "1GiB"
 session_burst = 1000000
 login_rate = 1000000
 login_burst = 1000000

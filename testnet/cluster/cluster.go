@@ -107,7 +107,7 @@ type Cluster struct {
 
 // generous limits: the testnet's users are more eager than people.
 func generous() node.Limits {
-	return node.Limits{SessionRate: 1e5, SessionBurst: 1e5, LoginRate: 1e5, LoginBurst: 1e5, SignupRate: 1e5, SignupBurst: 1e5, TopicQueue: 4096}
+	return node.Limits{SessionRate: 1e5, SessionBurst: 1e5, UserBytes: 1e9, LoginRate: 1e5, LoginBurst: 1e5, SignupRate: 1e5, SignupBurst: 1e5, TopicQueue: 4096}
 }
 
 // New makes a federation whose nodes do not run yet.

@@ -24,6 +24,7 @@ signup_burst = 10000
 login_rate = 1000.0
 login_burst = 10000
 session_rate = 10000.0
+user_bytes = "1GiB"
 session_burst = 100000
 
 [files]

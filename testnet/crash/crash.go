@@ -51,6 +51,7 @@ const (
 const limits = `
 [limits]
 session_rate = 100000
+user_bytes = "1GiB"
 session_burst = 100000
 login_rate = 1000
 login_burst = 1000

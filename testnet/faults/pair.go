@@ -106,6 +106,7 @@ addresses = [%q]
 key = %q
 [limits]
 session_rate = 1e6
+user_bytes = "1GiB"
 session_burst = 1000000
 [log]
 level = "warn"

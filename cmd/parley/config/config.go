@@ -243,6 +243,9 @@ type Limits struct {
 	SessionRate float64 `toml:"session_rate"`
 	// Requests that a session may make at once before that rate counts.
 	SessionBurst int `toml:"session_burst"`
+	// Bytes a second that one user may send in all sessions, files apart. Sixteen times as
+	// much may be sent at once.
+	UserBytes Size `toml:"user_bytes"`
 	// Failed sign-ins a second, of one account or from one address.
 	LoginRate float64 `toml:"login_rate"`
 	// Failed sign-ins at once before that rate counts.

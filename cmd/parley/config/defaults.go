@@ -58,6 +58,7 @@ func defaultLimits() Limits {
 		TopicQueue:         256,
 		SessionRate:        200,
 		SessionBurst:       1000,
+		UserBytes:          1 << 20,
 		LoginRate:          0.2,
 		LoginBurst:         10,
 		SignupRate:         1,
