@@ -31,6 +31,9 @@ import (
 const (
 	maxAdminBody  = 64 << 20  // bytes that an operator's request may hold
 	backupTimeout = time.Hour // for the database to be read by whoever asked for it
+	// backupStall is how long that one may read nothing: meanwhile the database cannot
+	// use its free space again, and grows.
+	backupStall = 2 * time.Minute
 )
 
 // AdminNode is which node answers.
@@ -320,7 +323,7 @@ func (a *Admin) reports(*http.Request) (any, error) {
 func (a *Admin) backup(w http.ResponseWriter, r *http.Request) {
 	timeout(w, backupTimeout)
 	w.Header().Set("Content-Type", "application/octet-stream")
-	rec := &recorder{ResponseWriter: w}
+	rec := &recorder{ResponseWriter: &impatient{w, backupStall, time.Now().Add(backupTimeout)}}
 	err := a.node.Backup(rec)
 	switch {
 	case err == nil:
@@ -330,4 +333,21 @@ func (a *Admin) backup(w http.ResponseWriter, r *http.Request) {
 	default:
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// impatient fails when what it has written is not taken for a while, or at the end.
+type impatient struct {
+	http.ResponseWriter
+	stall time.Duration
+	end   time.Time
+}
+
+// Write implements io.Writer.
+func (i *impatient) Write(p []byte) (int, error) {
+	by := time.Now().Add(i.stall)
+	if by.After(i.end) {
+		by = i.end
+	}
+	_ = http.NewResponseController(i.ResponseWriter).SetWriteDeadline(by) // tests' recorders have none
+	return i.ResponseWriter.Write(p)
 }
