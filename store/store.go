@@ -19,6 +19,7 @@ var (
 	ErrInUse       = errors.New("store: the data directory is in use by another process")
 	ErrNewerSchema = errors.New("store: the data was written by a newer release")
 	ErrOtherNode   = errors.New("store: the data belongs to a node of another name")
+	ErrDamaged     = errors.New("store: the file is damaged, or no store")
 	ErrFull        = errors.New("store: no space left on the disk")
 	ErrClosed      = errors.New("store: closed")
 )

@@ -143,6 +143,8 @@ func explainStore(err error, data dataDir, name protocol.Node) error {
 		return fmt.Errorf("%s is not for a node named %s: %w, with --data. Without --name and node.name the data are used as they are", data, name, err)
 	case errors.Is(err, store.ErrNewerSchema):
 		return fmt.Errorf("%s: %w", data, err)
+	case errors.Is(err, store.ErrDamaged):
+		return fmt.Errorf("%s: %w; put it aside and restore the last backup", data.db(), err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("this user may not use %s: %w", data, err)
 	}

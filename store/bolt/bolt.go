@@ -85,7 +85,8 @@ type DB struct {
 	b     *bbolt.DB    // another when the file had to be opened again
 	seen  horizon
 	ills  ills
-	full  bool // was said; of the committer
+	full  bool // the space was low, and that was said; of the committer
+	sick  bool // the last commit failed, and that was said; of the committer
 
 	mu     sync.RWMutex // guards closed against updates on their way
 	closed bool
@@ -115,13 +116,15 @@ func Open(path string, o Options) (*DB, error) {
 }
 
 func (d *DB) openOrMake() (*bbolt.DB, error) {
-	if _, err := os.Stat(d.path); !errors.Is(err, fs.ErrNotExist) || d.o.OpenFile != nil {
-		return d.openFile(d.path)
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) && d.o.OpenFile == nil {
+		if !d.o.Create {
+			return nil, fmt.Errorf("%w: there is no %s", store.ErrNotFound, d.path)
+		}
+		if err := makeFile(d.path, d.o.Node); err != nil && !errors.Is(err, store.ErrExists) { // another was faster
+			return nil, err
+		}
 	}
-	if !d.o.Create {
-		return nil, fmt.Errorf("%w: there is no %s", store.ErrNotFound, d.path)
-	}
-	return d.make()
+	return d.openFile(d.path)
 }
 
 // openFile opens the file, which it makes if there is none.
@@ -158,7 +161,7 @@ func (d *DB) openFile(path string) (*bbolt.DB, error) {
 func openBolt(path string, o *bbolt.Options) (b *bbolt.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = damaged(path, fmt.Errorf("%v", p))
+			err = damaged(fmt.Errorf("%v", p))
 		}
 	}()
 	b, err = bbolt.Open(path, 0o600, o)
@@ -166,53 +169,51 @@ func openBolt(path string, o *bbolt.Options) (b *bbolt.DB, err error) {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		err = fmt.Errorf("%w: %s: stop the node that runs on it, or give another directory", store.ErrInUse, path)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		err = damaged(path, err)
+		err = damaged(err)
 	}
 	return b, fault(err)
 }
 
-func damaged(path string, err error) error {
-	return fmt.Errorf("store: %s is damaged, or no store (%w): restore the last backup", path, err)
-}
+func damaged(err error) error { return fmt.Errorf("%w: %w", store.ErrDamaged, err) }
 
-// make makes a new file: whole or not at all, however the machine fails.
-func (d *DB) make() (_ *bbolt.DB, err error) {
-	f, err := os.CreateTemp(filepath.Dir(d.path), filepath.Base(d.path)+".*.new") // two may be at it
+// makeFile makes a new store: whole or not at all, however the machine fails.
+func makeFile(path string, n protocol.Node) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new") // two may be at it
 	if err != nil {
-		return nil, fault(err)
-	}
-	temp := f.Name()
-	if err := f.Close(); err != nil {
-		return nil, errors.Join(err, os.Remove(temp))
-	}
-	b, err := d.openFile(temp)
-	if err != nil {
-		return nil, errors.Join(err, os.Remove(temp))
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.Close(), removeIfThere(temp))
-		}
-	}()
-	if _, err := prepare(b, d.o.Node, true); err != nil {
-		return nil, err
-	}
-	return b, place(temp, d.path)
-}
-
-// place gives a finished file its name, for good. If there is a file of that name,
-// somebody else was faster: ErrInUse.
-func place(from, to string) error {
-	if err := os.Link(from, to); err == nil {
-		err = os.Remove(from)
-		return errors.Join(err, syncDir(filepath.Dir(to)))
-	} else if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s was just made by another", store.ErrInUse, to)
-	}
-	if err := os.Rename(from, to); err != nil { // a file system without links
 		return fault(err)
 	}
-	return syncDir(filepath.Dir(to))
+	temp := f.Name()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, removeIfThere(temp))
+		}
+	}()
+	if err := f.Close(); err != nil {
+		return fault(err)
+	}
+	b, err := openBolt(temp, &bbolt.Options{Timeout: lockTimeout})
+	if err != nil {
+		return err
+	}
+	_, err = prepare(b, n, true)
+	if err := errors.Join(err, b.Close()); err != nil {
+		return fault(err)
+	}
+	return place(temp, path)
+}
+
+// place gives a finished file its name, for good; ErrExists if another file has it.
+func place(from, to string) error {
+	err := os.Link(from, to)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s", store.ErrExists, to)
+	}
+	if err == nil {
+		err = os.Remove(from)
+	} else { // a file system without links
+		err = os.Rename(from, to)
+	}
+	return fault(errors.Join(err, syncDir(filepath.Dir(to))))
 }
 
 func syncDir(path string) error {

@@ -49,7 +49,7 @@ func checkPages(path string) error {
 		return nil
 	})
 	if len(found) > 0 {
-		err = damaged(path, errors.Join(found[:min(len(found), maxFaults)]...))
+		err = damaged(errors.Join(found[:min(len(found), maxFaults)]...))
 	}
 	return errors.Join(err, b.Close())
 }

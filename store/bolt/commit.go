@@ -91,6 +91,10 @@ func (d *DB) transact(batch []*update) (n int, err error) {
 			return n, d.failed(id, err)
 		}
 		d.seen.advance(id)
+		if d.sick {
+			d.sick = false
+			d.o.Log.Info("store: commits succeed again", "failed", d.Stats().Failed)
+		}
 		d.stats.commit(n, time.Since(start))
 		return n, nil
 	}

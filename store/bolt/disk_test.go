@@ -128,7 +128,7 @@ func TestCutShort(t *testing.T) {
 		}
 		_, opened := Open(short, Options{Node: testNode})
 		for what, err := range map[string]error{"open": opened, "check": Check(short), "restore": Restore(short, filepath.Join(dir, "to"))} {
-			if err == nil || !strings.Contains(err.Error(), "damaged") {
+			if !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("%s of %d bytes of %d: %v", what, length, len(b), err)
 			}
 		}
@@ -153,7 +153,7 @@ func TestNoStore(t *testing.T) {
 	if err := os.WriteFile(noise, []byte(strings.Repeat("noise", 10000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(noise, Options{Node: testNode, Create: true}); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := Open(noise, Options{Node: testNode, Create: true}); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("noise: %v", err)
 	}
 	empty := filepath.Join(dir, "empty.db") // as left by a process killed in the first moment

@@ -85,7 +85,10 @@ type ills struct {
 func (d *DB) failed(id int, err error) error {
 	err = fault(err)
 	d.stats.fail()
-	d.o.Log.Error("store: commit failed", "error", err)
+	if !d.sick {
+		d.sick = true
+		d.o.Log.Error("store: a commit failed; more that fail are only counted until one succeeds", "error", err)
+	}
 	seen, bad := lastID(d.b)
 	switch {
 	case bad != nil:

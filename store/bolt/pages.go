@@ -40,10 +40,10 @@ func checkLength(path string) error {
 	}
 	want, err := declaredLength(f)
 	if err != nil {
-		return damaged(path, err)
+		return damaged(err)
 	}
 	if info.Size() < want {
-		return damaged(path, fmt.Errorf("it was cut short: it has %d bytes of %d", info.Size(), want))
+		return damaged(fmt.Errorf("it was cut short: it has %d bytes of %d", info.Size(), want))
 	}
 	return nil
 }

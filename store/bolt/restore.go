@@ -41,10 +41,10 @@ func Restore(from, to string) (err error) {
 		return err
 	}
 	if err := checkPages(copied); err != nil {
-		return fmt.Errorf("%s: %w", from, err)
+		return err
 	}
 	if err := renew(copied, time.Now()); err != nil {
-		return fmt.Errorf("%s: %w", from, err)
+		return err
 	}
 	return place(copied, to)
 }

@@ -54,16 +54,16 @@ func describe(b *bbolt.DB) (m store.Meta, err error) {
 	err = b.View(func(t *bbolt.Tx) error {
 		if t.Bucket(bktMeta) == nil {
 			if k, _ := t.Cursor().First(); k != nil {
-				return damaged(b.Path(), errors.New("a database of another program"))
+				return damaged(errors.New("a database of another program"))
 			}
 			return errUnborn
 		}
 		got, err := record[store.Meta](&tx{t: t}, bktMeta, keyMeta)
 		if err != nil {
-			return damaged(b.Path(), err)
+			return damaged(err)
 		}
 		if m = *got; m.Schema < 1 || m.Node == "" {
-			return damaged(b.Path(), errBroken)
+			return damaged(errBroken)
 		}
 		return nil
 	})
