@@ -469,3 +469,64 @@ func TestFaultOfTheReceiver(t *testing.T) {
 		}
 	})
 }
+
+// The answer that posts are to come later is lost, and with the receiver what it knew of
+// the topic. Those that follow must not overtake.
+func TestAckOfLaterLost(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		later := true
+		b.book.refuse = func(p *s2s.Post) *s2s.Verdict {
+			if later {
+				return &s2s.Verdict{Outcome: s2s.Later, Wait: 60}
+			}
+			return nil
+		}
+		a.mesh.Keep(b.name, true)
+		w.pass(time.Second)
+		w.net.Block(b.at, a.at)
+		a.write(b, 1, 1)
+		w.pass(time.Second)
+		w.net.Block(a.at, b.at)
+		a.write(b, 1, 2) // on the wire, and lost
+		w.net.Sever(a.at, b.at)
+		a.write(b, 1, 3)
+		b.halt()
+		later = false
+		w.heal(a, b)
+		b.start()
+		b.has(a, 1, 3, 10*time.Minute)
+		a.settled(b, time.Minute)
+		if b.book.again > 0 {
+			w.Errorf("%d messages came twice", b.book.again)
+		}
+	})
+}
+
+// What was marked as offered ahead of the wire, and then was not sent, is returned as
+// never sent.
+func TestOfferedAndNotSent(t *testing.T) {
+	tune := func(c *federation.Config) { c.Limits.Window = 16 }
+	bubbleWith(t, two, tune, func(w *world) {
+		a, b := w.ab()
+		b.halt()
+		for k := range 100 {
+			a.write(b, 1, k+1)
+		}
+		b.book.fault = func() error { return context.DeadlineExceeded }
+		b.start()
+		w.pass(time.Minute)
+		b.kill()
+		w.pass(6 * 24 * time.Hour)
+		for k := range 100 {
+			if k < 16 {
+				w.ends(a, b, 1, k+1, federation.Delayed, federation.Unconfirmed)
+			} else {
+				w.ends(a, b, 1, k+1, federation.Delayed, federation.Expired)
+			}
+		}
+		if s := a.stats(b); s.Queued != 16 {
+			w.Errorf("%d posts are kept, want 16", s.Queued)
+		}
+	})
+}

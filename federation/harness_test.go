@@ -204,6 +204,7 @@ type book struct {
 	links   []federation.LinkState
 	again   int // known names passed over
 	compare int
+	fetch   bool // when compared
 	follows
 }
 
@@ -331,6 +332,12 @@ func (b *book) Answer(_ context.Context, _ federation.Peer, a *s2s.Ask) (*s2s.An
 	case a.File != nil:
 		return &s2s.Answer{File: &s2s.FileInfo{Size: a.File.Length, Follow: a.File.Length}},
 			io.NopCloser(io.LimitReader(zeros{}, a.File.Length))
+	case a.Snapshot != "":
+		ps, err := b.all()
+		if err != nil {
+			return &s2s.Answer{Failed: true}, nil
+		}
+		return &s2s.Answer{Posts: ps}, nil
 	case a.Handle != "":
 		return &s2s.Answer{Failed: true, Fault: protocol.NotFound, Reason: "nobody"}, nil
 	}
@@ -351,12 +358,53 @@ func (b *book) Linked(_ federation.Peer, s federation.LinkState) {
 	b.links = append(b.links, s)
 }
 
-// Restored implements federation.Restorer.
-func (b *book) Restored(context.Context, federation.Peer) error {
+// Restored implements federation.Restorer: with fetch, what the peer has and this node
+// lacks is put into the book.
+func (b *book) Restored(ctx context.Context, p federation.Peer) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.compare++
-	return nil
+	fetch := b.fetch
+	b.mu.Unlock()
+	if !fetch {
+		return nil
+	}
+	answer, _, err := b.n.mesh.Ask(ctx, p.Name, &s2s.Ask{Snapshot: "all"})
+	if err != nil {
+		return err
+	}
+	return b.n.db.Update(func(tx store.Tx) error {
+		for i := range answer.Posts {
+			if _, err := b.apply(tx, &answer.Posts[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// all is every message that is here.
+func (b *book) all() (ps []s2s.Post, err error) {
+	err = b.n.db.View(func(tx store.Tx) error {
+		ps = nil
+		for i := range 3 {
+			for _, other := range b.n.w.nodes {
+				for m, err := range tx.History(topic(b.n.name, other.name, i), 0, 1<<30) {
+					if err != nil {
+						return err
+					}
+					to := user(b.n.name, i)
+					if m.From == to {
+						to = user(other.name, i)
+					}
+					ps = append(ps, s2s.Post{From: m.From, To: to, At: m.TS.UnixMilli(),
+						Message: &s2s.Message{Origin: m.Origin, Tag: m.Tag, Content: m.Content}})
+				}
+			}
+		}
+		return nil
+	})
+	slices.Reverse(ps)
+	return ps, err
 }
 
 // pages are the numbers of what another node's user wrote in a topic, as they stand here.

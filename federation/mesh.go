@@ -18,7 +18,6 @@ import (
 const (
 	maxDials    = 32   // connections being made by us
 	maxGreeting = 128  // connections of others that are not links yet
-	maxIdle     = 4096 // peers that are remembered without a reason
 )
 
 // Mesh is this node's links with all others. It implements [Network].

@@ -15,6 +15,7 @@ import (
 	"parley/federation"
 	"parley/protocol"
 	"parley/protocol/s2s"
+	"parley/store"
 )
 
 // act is one thing that happens in a schedule.
@@ -65,7 +66,7 @@ func TestRandomSchedules(t *testing.T) {
 			w := newWorld(t, two, func(c *federation.Config) { c.Limits.Window = 16 })
 			w.start()
 			defer w.end()
-			faults = (&play{world: w, mood: [2]string{"", ""}}).run(schedule)
+			faults = (&play{world: w}).run(schedule)
 		})
 		if len(faults) > 0 {
 			r.Fatalf("%v", faults)
@@ -73,9 +74,86 @@ func TestRandomSchedules(t *testing.T) {
 	})
 }
 
+// The same, and now and then a node is set back: to a copy of its file, or a backup. What
+// either of the two has at the end, both have, unless its author was told otherwise.
+func TestRandomSetbacks(t *testing.T) {
+	few(t, "40")
+	acts := append([]string{"copy", "copy", "setback", "setback", "setback"}, acts...)
+	draw := rapid.Custom(func(r *rapid.T) act {
+		a := drawAct(r)
+		a.what = rapid.SampledFrom(acts).Draw(r, "what")
+		return a
+	})
+	rapid.Check(t, func(r *rapid.T) {
+		schedule := rapid.SliceOfN(draw, 1, 40).Draw(r, "schedule")
+		var faults []string
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, two, func(c *federation.Config) { c.Limits.Window = 16 })
+			w.start()
+			defer w.end()
+			for _, n := range w.nodes {
+				n.book.fetch = true
+			}
+			p := &play{world: w}
+			if faults = p.run(schedule); p.back == 0 {
+				return
+			}
+			faults = slices.Concat(p.converged(0), p.converged(1))
+		})
+		if len(faults) > 0 {
+			r.Fatalf("%v", faults)
+		}
+	})
+}
+
+// converged looks for messages of one node that only one of the two has.
+func (p *play) converged(from int) (faults []string) {
+	a, b := p.node(from), p.node(1-from)
+	if s := a.stats(b); s.Queued > 0 {
+		faults = append(faults, fmt.Sprintf("%d posts of %s are not settled", s.Queued, a.name))
+	}
+	for i := range p.written[from] {
+		here, there := a.own(b, i), b.pages(a, i)
+		for k := 1; k <= p.written[from][i]; k++ {
+			ends := a.told(b, i, k)
+			returned := slices.Contains(ends, federation.Expired) || slices.Contains(ends, federation.Refused)
+			if h, t := slices.Contains(here, k), slices.Contains(there, k); h != t && !returned {
+				faults = append(faults, fmt.Sprintf("message %d of %s in topic %d: here %v, there %v, told %v", k, a.name, i, h, t, ends))
+			}
+		}
+		slices.Sort(there)
+		if len(slices.Compact(slices.Clone(there))) != len(there) {
+			faults = append(faults, fmt.Sprintf("%s has some of %v twice", b.name, there))
+		}
+	}
+	return faults
+}
+
+// own are the numbers of what users of this node have written to another's.
+func (n *node) own(to *node, i int) (ks []int) {
+	err := n.db.View(func(tx store.Tx) error {
+		ks = nil
+		for m, err := range tx.History(topic(n.name, to.name, i), 0, 1<<30) {
+			if err != nil {
+				return err
+			}
+			if m.From == user(n.name, i) {
+				ks = append(ks, m.Origin)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		n.w.Fatal(err)
+	}
+	return ks
+}
+
 // play runs a schedule.
 type play struct {
 	*world
+	copies  [2][]byte
+	back    int       // how often a node was set back
 	mood    [2]string // how posts are received
 	written [2][3]int // messages, by writer and topic
 }
@@ -109,6 +187,9 @@ func (p *play) run(schedule []act) []string {
 		p.write(i, 0, 1)
 	}
 	time.Sleep(3 * time.Hour)
+	if p.back > 0 {
+		return nil
+	}
 	return slices.Concat(p.check(0), p.check(1))
 }
 
@@ -159,6 +240,18 @@ func (p *play) do(a act) {
 		if n.stop == nil {
 			n.start()
 		}
+	case "copy", "setback":
+		if n.stop != nil {
+			n.kill()
+		}
+		switch {
+		case a.what == "copy":
+			p.copies[a.from] = n.snapshot()
+		case p.copies[a.from] != nil:
+			n.putBack(p.copies[a.from], a.n%2 == 0)
+			p.back++
+		}
+		n.start()
 	case "keep":
 		if n.stop != nil {
 			n.mesh.Keep(other.name, a.n%2 == 0)
