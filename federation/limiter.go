@@ -31,7 +31,7 @@ func newLimiter(l s2s.Limits) *limiter {
 func (k *limiter) set(l s2s.Limits) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.posts, k.bytes = bucket(l.Posts, 1), bucket(l.Bytes, s2s.MaxFrame)
+	k.posts, k.bytes = bucket(float64(l.Posts), 1), bucket(float64(l.Bytes), s2s.MaxFrame)
 }
 
 // bucket is a limiter for that many a second, which lets least through at once.

@@ -44,23 +44,23 @@ type Ping struct {
 // History asks for messages: of a group by number, of a conversation of two those of
 // one user by Origin.
 type History struct {
-	Topic protocol.TopicID `cbor:"1,keyasint"`
-	Low   int              `cbor:"2,keyasint"`
-	High  int              `cbor:"3,keyasint"` // not included
-	Limit int              `cbor:"4,keyasint"`
+	Topic protocol.TopicID `cbor:"1,keyasint,omitempty"`
+	Low   int              `cbor:"2,keyasint,omitempty"`
+	High  int              `cbor:"3,keyasint,omitempty"` // not included
+	Limit int              `cbor:"4,keyasint,omitempty"`
 	Of    protocol.UserID  `cbor:"5,keyasint,omitempty"` // of a conversation of two: the author
 }
 
 // Compare is what two nodes compare after one of them was set back: per shared topic
 // the last Origin of each side's user, or the revision of a group.
 type Compare struct {
-	Topics []TopicState `cbor:"1,keyasint"`
+	Topics []TopicState `cbor:"1,keyasint,omitempty"`
 	More   string       `cbor:"2,keyasint,omitempty"` // go on after this topic
 }
 
 // TopicState is where a topic stands.
 type TopicState struct {
-	Topic protocol.TopicID `cbor:"1,keyasint"`
+	Topic protocol.TopicID `cbor:"1,keyasint,omitempty"`
 	Mine  int              `cbor:"2,keyasint,omitempty"` // last Origin of the speaker's user
 	Yours int              `cbor:"3,keyasint,omitempty"` // of the other's, as the speaker has it
 	Rev   uint64           `cbor:"4,keyasint,omitempty"`
@@ -68,23 +68,23 @@ type TopicState struct {
 
 // File asks for bytes of a file by its id, which is the right to have it.
 type File struct {
-	ID     string `cbor:"1,keyasint"`
+	ID     string `cbor:"1,keyasint,omitempty"`
 	Offset int64  `cbor:"2,keyasint,omitempty"`
 	Length int64  `cbor:"3,keyasint,omitempty"` // 0: to the end
 }
 
 // FileInfo describes a file; its bytes follow.
 type FileInfo struct {
-	Size   int64  `cbor:"1,keyasint"`
+	Size   int64  `cbor:"1,keyasint,omitempty"`
 	MIME   string `cbor:"2,keyasint,omitempty"`
 	Name   string `cbor:"3,keyasint,omitempty"`
 	SHA256 []byte `cbor:"4,keyasint,omitempty"`
-	Follow int64  `cbor:"5,keyasint"` // bytes that follow
+	Follow int64  `cbor:"5,keyasint,omitempty"` // bytes that follow
 }
 
 // Result of a command: the {ctrl} that a client gets.
 type Result struct {
-	Code   int    `cbor:"1,keyasint"`
+	Code   int    `cbor:"1,keyasint,omitempty"`
 	Text   string `cbor:"2,keyasint,omitempty"`
 	Params []byte `cbor:"3,keyasint,omitempty"` // JSON object
 	Rev    uint64 `cbor:"4,keyasint,omitempty"` // the effect is in the log at
@@ -93,8 +93,8 @@ type Result struct {
 // Statement is something signed: Body is deterministic CBOR of what Kind says, Sig
 // is over [StatementPrefix], Kind and Body.
 type Statement struct {
-	Kind string `cbor:"1,keyasint"`
-	Body []byte `cbor:"2,keyasint"`
-	Key  []byte `cbor:"3,keyasint"` // Ed25519
-	Sig  []byte `cbor:"4,keyasint"`
+	Kind string `cbor:"1,keyasint,omitempty"`
+	Body []byte `cbor:"2,keyasint,omitempty"`
+	Key  []byte `cbor:"3,keyasint,omitempty"` // Ed25519
+	Sig  []byte `cbor:"4,keyasint,omitempty"`
 }

@@ -5,23 +5,23 @@ import "parley/protocol"
 // Log is a piece of the one log of a group, from its home to a follower: the events
 // after revision After, without gaps.
 type Log struct {
-	Group  protocol.TopicID `cbor:"1,keyasint"`
-	After  uint64           `cbor:"2,keyasint"`
-	Events []Event          `cbor:"3,keyasint"`
+	Group  protocol.TopicID `cbor:"1,keyasint,omitempty"`
+	After  uint64           `cbor:"2,keyasint,omitempty"`
+	Events []Event          `cbor:"3,keyasint,omitempty"`
 }
 
 // LogAck says up to which revision a follower has a group. Reset asks for a snapshot
 // or a replay from there; Stop: no user of the node is in the group any more.
 type LogAck struct {
-	Group protocol.TopicID `cbor:"1,keyasint"`
-	Rev   uint64           `cbor:"2,keyasint"`
+	Group protocol.TopicID `cbor:"1,keyasint,omitempty"`
+	Rev   uint64           `cbor:"2,keyasint,omitempty"`
 	Reset bool             `cbor:"3,keyasint,omitempty"`
 	Stop  bool             `cbor:"4,keyasint,omitempty"`
 }
 
 // Event is an entry of a group's log. One of the fields after By is set, or End.
 type Event struct {
-	At int64           `cbor:"1,keyasint"` // ms since 1970, the home's clock
+	At int64           `cbor:"1,keyasint,omitempty"` // ms since 1970, the home's clock
 	By protocol.UserID `cbor:"2,keyasint,omitempty"`
 
 	Message *GroupMessage   `cbor:"3,keyasint,omitempty"`
@@ -36,24 +36,24 @@ type Event struct {
 
 // GroupMessage is a message of a group: its number is the same everywhere.
 type GroupMessage struct {
-	Seq     int    `cbor:"1,keyasint"`
-	Tag     uint32 `cbor:"2,keyasint"`
-	TS      int64  `cbor:"3,keyasint"` // ms since 1970
+	Seq     int    `cbor:"1,keyasint,omitempty"`
+	Tag     uint32 `cbor:"2,keyasint,omitempty"`
+	TS      int64  `cbor:"3,keyasint,omitempty"` // ms since 1970
 	Head    []byte `cbor:"4,keyasint,omitempty"`
-	Content []byte `cbor:"5,keyasint"`
+	Content []byte `cbor:"5,keyasint,omitempty"`
 }
 
 // Erasure is a deletion that holds for all.
 type Erasure struct {
-	ID     int    `cbor:"1,keyasint"`
-	Ranges []Span `cbor:"2,keyasint"`
+	ID     int    `cbor:"1,keyasint,omitempty"`
+	Ranges []Span `cbor:"2,keyasint,omitempty"`
 }
 
 // Membership is the state of one subscription.
 type Membership struct {
-	User  protocol.UserID `cbor:"1,keyasint"`
-	Want  protocol.Mode   `cbor:"2,keyasint"`
-	Given protocol.Mode   `cbor:"3,keyasint"`
+	User  protocol.UserID `cbor:"1,keyasint,omitempty"`
+	Want  protocol.Mode   `cbor:"2,keyasint,omitempty"`
+	Given protocol.Mode   `cbor:"3,keyasint,omitempty"`
 	Ended bool            `cbor:"4,keyasint,omitempty"`
 	Card  *Card           `cbor:"5,keyasint,omitempty"` // with the first event about the user
 }
@@ -61,13 +61,13 @@ type Membership struct {
 // Command is a request of a user to the home of a group. Key names it: the same key
 // again is the same command, whose result is repeated.
 type Command struct {
-	Key   []byte           `cbor:"1,keyasint"` // 16 random bytes
-	Group protocol.TopicID `cbor:"2,keyasint"`
-	User  protocol.UserID  `cbor:"3,keyasint"`
-	At    int64            `cbor:"4,keyasint"`
+	Key   []byte           `cbor:"1,keyasint,omitempty"` // 16 random bytes
+	Group protocol.TopicID `cbor:"2,keyasint,omitempty"`
+	User  protocol.UserID  `cbor:"3,keyasint,omitempty"`
+	At    int64            `cbor:"4,keyasint,omitempty"`
 	// Request is the client's own: {sub}, {pub}, {set}, {del}, {leave}, as JSON,
 	// which passes the checks of a client's request.
-	Request []byte `cbor:"5,keyasint"`
+	Request []byte `cbor:"5,keyasint,omitempty"`
 	// Tag and Sig of a message: see [Event].
 	Tag  uint32 `cbor:"6,keyasint,omitempty"`
 	Sig  []byte `cbor:"7,keyasint,omitempty"`
@@ -76,13 +76,13 @@ type Command struct {
 
 // Withdraw makes a command void: if it has not been applied, it never will be.
 type Withdraw struct {
-	Key   []byte           `cbor:"1,keyasint"`
-	Group protocol.TopicID `cbor:"2,keyasint"`
+	Key   []byte           `cbor:"1,keyasint,omitempty"`
+	Group protocol.TopicID `cbor:"2,keyasint,omitempty"`
 }
 
 // Snapshot is a group at a revision, for a follower that is new or too far behind.
 type Snapshot struct {
 	Group   Group        `cbor:"1,keyasint"`
-	Members []Membership `cbor:"2,keyasint"`
+	Members []Membership `cbor:"2,keyasint,omitempty"`
 	Erased  []Erasure    `cbor:"3,keyasint,omitempty"`
 }

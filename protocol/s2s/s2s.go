@@ -28,33 +28,33 @@ const (
 
 // Hello is the first frame of a node on its control stream.
 type Hello struct {
-	Name        protocol.Node `cbor:"1,keyasint"`           // who speaks
-	To          protocol.Node `cbor:"2,keyasint"`           // who is meant
-	Boot        uint64        `cbor:"3,keyasint"`           // rises with every start of the node
-	Incarnation uint64        `cbor:"4,keyasint"`           // of its store
+	Name        protocol.Node `cbor:"1,keyasint,omitempty"` // who speaks
+	To          protocol.Node `cbor:"2,keyasint,omitempty"` // who is meant
+	Boot        uint64        `cbor:"3,keyasint,omitempty"` // rises with every start of the node
+	Incarnation uint64        `cbor:"4,keyasint,omitempty"` // of its store
 	Known       uint64        `cbor:"5,keyasint,omitempty"` // the other's incarnation as last seen; 0: none
-	Lanes       []LaneState   `cbor:"6,keyasint"`
+	Lanes       []LaneState   `cbor:"6,keyasint,omitempty"`
 	Features    []string      `cbor:"7,keyasint,omitempty"`
 	Limits      Limits        `cbor:"8,keyasint"`
 	Build       string        `cbor:"9,keyasint,omitempty"`
 	Succession  []byte        `cbor:"10,keyasint,omitempty"` // a Statement, if the key has changed
-	Time        int64         `cbor:"11,keyasint"`           // ms since 1970, for the log only
+	Time        int64         `cbor:"11,keyasint,omitempty"` // ms since 1970, for the log only
 }
 
 // LaneState is where a lane stands, both ways, as the one who says Hello has it.
 type LaneState struct {
 	Lowest  uint64 `cbor:"1,keyasint,omitempty"` // first post that it still keeps
-	Next    uint64 `cbor:"2,keyasint"`           // number of the next new post
-	Applied uint64 `cbor:"3,keyasint"`           // last of the other's that it has taken
+	Next    uint64 `cbor:"2,keyasint,omitempty"` // number of the next new post
+	Applied uint64 `cbor:"3,keyasint,omitempty"` // last of the other's that it has taken
 }
 
 // Limits are what a node accepts.
 type Limits struct {
-	Frame   int     `cbor:"1,keyasint,omitempty"`
-	Content int     `cbor:"2,keyasint,omitempty"`
-	Window  int     `cbor:"3,keyasint,omitempty"` // posts that may be unanswered in a lane
-	Posts   float64 `cbor:"4,keyasint,omitempty"` // a second
-	Bytes   float64 `cbor:"5,keyasint,omitempty"` // a second
+	Frame   int `cbor:"1,keyasint,omitempty"`
+	Content int `cbor:"2,keyasint,omitempty"`
+	Window  int `cbor:"3,keyasint,omitempty"` // posts that may be unanswered in a lane
+	Posts   int `cbor:"4,keyasint,omitempty"` // a second; 0: no limit
+	Bytes   int `cbor:"5,keyasint,omitempty"` // a second; 0: no limit
 }
 
 // Control is a frame of the control stream: one of its fields is set.
@@ -74,8 +74,8 @@ type Goodbye struct {
 // Ack answers the posts of a lane up to a number: what Verdicts does not name was
 // applied.
 type Ack struct {
-	Lane     uint8     `cbor:"1,keyasint"`
-	Upto     uint64    `cbor:"2,keyasint"`
+	Lane     uint8     `cbor:"1,keyasint,omitempty"`
+	Upto     uint64    `cbor:"2,keyasint,omitempty"`
 	Verdicts []Verdict `cbor:"3,keyasint,omitempty"`
 }
 
@@ -91,8 +91,8 @@ const (
 
 // Verdict is the outcome of one post that was not simply applied.
 type Verdict struct {
-	N       uint64         `cbor:"1,keyasint"`
-	Outcome Outcome        `cbor:"2,keyasint"`
+	N       uint64         `cbor:"1,keyasint,omitempty"`
+	Outcome Outcome        `cbor:"2,keyasint,omitempty"`
 	Fault   protocol.Fault `cbor:"3,keyasint,omitempty"`
 	Reason  string         `cbor:"4,keyasint,omitempty"` // for people, at most 200 bytes
 	// Wait is after how many seconds the posts may come again (Later).
@@ -112,9 +112,9 @@ type Line struct {
 // Name is what a message is called on every node: its author, its number in the
 // replica of the author's node, and a random tag.
 type Name struct {
-	From   protocol.UserID `cbor:"1,keyasint"`
-	Origin int             `cbor:"2,keyasint"`
-	Tag    uint32          `cbor:"3,keyasint"`
+	From   protocol.UserID `cbor:"1,keyasint,omitempty"`
+	Origin int             `cbor:"2,keyasint,omitempty"`
+	Tag    uint32          `cbor:"3,keyasint,omitempty"`
 }
 
 // Post is something that must not get lost. One of the fields after At is set.
@@ -122,7 +122,7 @@ type Post struct {
 	N     uint64           `cbor:"1,keyasint,omitempty"` // in its lane; not part of what is queued
 	Topic protocol.TopicID `cbor:"2,keyasint,omitempty"` // a group; a conversation of two is From and To
 	From  protocol.UserID  `cbor:"3,keyasint,omitempty"` // who did it; a user of the sending node
-	At    int64            `cbor:"4,keyasint"`           // ms since 1970, the sender's clock
+	At    int64            `cbor:"4,keyasint,omitempty"` // ms since 1970, the sender's clock
 
 	Message   *Message   `cbor:"5,keyasint,omitempty"`
 	Delete    *Delete    `cbor:"6,keyasint,omitempty"`
@@ -139,14 +139,16 @@ type Post struct {
 	To protocol.UserID `cbor:"16,keyasint,omitempty"` // of the receiving node
 
 	Follow *Follow `cbor:"17,keyasint,omitempty"`
+
+	bad error // what was found when it was read
 }
 
 // Message is a line of a conversation of two.
 type Message struct {
-	Origin  int    `cbor:"1,keyasint"`
-	Tag     uint32 `cbor:"2,keyasint"`
+	Origin  int    `cbor:"1,keyasint,omitempty"`
+	Tag     uint32 `cbor:"2,keyasint,omitempty"`
 	Head    []byte `cbor:"3,keyasint,omitempty"` // JSON object
-	Content []byte `cbor:"4,keyasint"`           // JSON
+	Content []byte `cbor:"4,keyasint,omitempty"` // JSON
 	// Refs are the messages that heads name by number: "reply", "replace", "thread".
 	Refs map[string]Name `cbor:"5,keyasint,omitempty"`
 	// Card of the author, with the first message to the node.
@@ -167,13 +169,13 @@ type Span struct {
 
 // Delete erases messages for all. Names are given by author, as ranges of Origin.
 type Delete struct {
-	Of []Erased `cbor:"1,keyasint"`
+	Of []Erased `cbor:"1,keyasint,omitempty"`
 }
 
 // Erased are messages of one author.
 type Erased struct {
-	From   protocol.UserID `cbor:"1,keyasint"`
-	Ranges []Span          `cbor:"2,keyasint"` // of Origin
+	From   protocol.UserID `cbor:"1,keyasint,omitempty"`
+	Ranges []Span          `cbor:"2,keyasint,omitempty"` // of Origin
 }
 
 // Marks tell how far a user has received and read: the last message of the other
@@ -186,8 +188,8 @@ type Marks struct {
 // Mode is what the user who posts decides of a conversation of two: the own want and
 // what the other is given. Ended: the user has left.
 type Mode struct {
-	Want  protocol.Mode `cbor:"1,keyasint"`
-	Given protocol.Mode `cbor:"2,keyasint"`
+	Want  protocol.Mode `cbor:"1,keyasint,omitempty"`
+	Given protocol.Mode `cbor:"2,keyasint,omitempty"`
 	Ended bool          `cbor:"3,keyasint,omitempty"`
 	Card  *Card         `cbor:"4,keyasint,omitempty"` // of the user, when the conversation begins
 	// Vouchers are statements of others about the node (spec/reputation.md), likewise.
@@ -196,11 +198,11 @@ type Mode struct {
 
 // Card is the face of a user, signed by the home node: Sig is over [Card.Signed].
 type Card struct {
-	User    protocol.UserID `cbor:"1,keyasint"`
-	Version int64           `cbor:"2,keyasint"`           // ms since 1970 of the change; the higher holds
+	User    protocol.UserID `cbor:"1,keyasint,omitempty"`
+	Version int64           `cbor:"2,keyasint,omitempty"` // ms since 1970 of the change; the higher holds
 	Public  []byte          `cbor:"3,keyasint,omitempty"` // JSON
-	Auth    protocol.Mode   `cbor:"4,keyasint"`           // default access of users
-	Sig     []byte          `cbor:"5,keyasint"`
+	Auth    protocol.Mode   `cbor:"4,keyasint,omitempty"` // default access of users
+	Sig     []byte          `cbor:"5,keyasint,omitempty"`
 }
 
 // Aux is what is kept for both, such as pins. Refs are the messages that "pins" names.
@@ -211,18 +213,18 @@ type Aux struct {
 
 // Tombstone says that an account is no more. Erase: what it wrote goes, too.
 type Tombstone struct {
-	User  protocol.UserID `cbor:"1,keyasint"`
+	User  protocol.UserID `cbor:"1,keyasint,omitempty"`
 	Erase bool            `cbor:"2,keyasint,omitempty"`
-	At    int64           `cbor:"3,keyasint"`
-	Sig   []byte          `cbor:"4,keyasint"`
+	At    int64           `cbor:"3,keyasint,omitempty"`
+	Sig   []byte          `cbor:"4,keyasint,omitempty"`
 }
 
 // Invite tells the home of a user that the user has been invited to a group, or
 // subscribed by a command.
 type Invite struct {
-	User  protocol.UserID `cbor:"1,keyasint"`
+	User  protocol.UserID `cbor:"1,keyasint,omitempty"`
 	By    protocol.UserID `cbor:"2,keyasint,omitempty"`
-	Given protocol.Mode   `cbor:"3,keyasint"`
+	Given protocol.Mode   `cbor:"3,keyasint,omitempty"`
 	Group Group           `cbor:"4,keyasint"`
 	Want  protocol.Mode   `cbor:"5,keyasint,omitempty"`
 	// Members are all, the user among them: the node follows from here on.
@@ -232,37 +234,45 @@ type Invite struct {
 // Follow tells the home of a group that the node has it up to Rev and wants what
 // follows; Stop: that no user of the node is in it any more.
 type Follow struct {
-	Rev  uint64 `cbor:"1,keyasint"`
+	Rev  uint64 `cbor:"1,keyasint,omitempty"`
 	Stop bool   `cbor:"2,keyasint,omitempty"`
 }
 
 // Group describes a group as its home has it.
 type Group struct {
-	ID      protocol.TopicID `cbor:"1,keyasint"`
+	ID      protocol.TopicID `cbor:"1,keyasint,omitempty"`
 	Channel bool             `cbor:"2,keyasint,omitempty"`
-	Created int64            `cbor:"3,keyasint"`
-	Updated int64            `cbor:"4,keyasint"`
+	Created int64            `cbor:"3,keyasint,omitempty"`
+	Updated int64            `cbor:"4,keyasint,omitempty"`
 	Owner   protocol.UserID  `cbor:"5,keyasint,omitempty"`
-	Auth    protocol.Mode    `cbor:"6,keyasint"`
-	Anon    protocol.Mode    `cbor:"7,keyasint"`
+	Auth    protocol.Mode    `cbor:"6,keyasint,omitempty"`
+	Anon    protocol.Mode    `cbor:"7,keyasint,omitempty"`
 	Public  []byte           `cbor:"8,keyasint,omitempty"`
 	Tags    []string         `cbor:"9,keyasint,omitempty"`
 	Aux     []byte           `cbor:"10,keyasint,omitempty"`
-	Seq     int              `cbor:"11,keyasint"`
-	Rev     uint64           `cbor:"12,keyasint"`
+	Seq     int              `cbor:"11,keyasint,omitempty"`
+	Rev     uint64           `cbor:"12,keyasint,omitempty"`
 }
 
 // Report passes on, if the operator wishes, that users complained of one of the
 // receiver's; without their names.
 type Report struct {
-	User  protocol.UserID `cbor:"1,keyasint"`
-	Count int             `cbor:"2,keyasint"`
+	User  protocol.UserID `cbor:"1,keyasint,omitempty"`
+	Count int             `cbor:"2,keyasint,omitempty"`
 }
 
 // TopicID is the topic that a post is about; empty if about none.
 func (p *Post) TopicID() protocol.TopicID {
-	if p.Topic == "" && p.From != "" && p.To != "" {
-		return protocol.P2P(p.From, p.To)
+	if p.Topic == "" {
+		return p.ends()
 	}
 	return p.Topic
+}
+
+// ends is the conversation of From and To; empty if one is missing.
+func (p *Post) ends() protocol.TopicID {
+	if p.From == "" || p.To == "" {
+		return ""
+	}
+	return protocol.P2P(p.From, p.To)
 }
