@@ -117,6 +117,19 @@ func (k *parked) due() time.Time {
 	return at
 }
 
+// hasten has a topic tried now: the peer, too, has something to say about it. It
+// reports whether any of it is parked.
+func (k *parked) hasten(t protocol.TopicID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a := k.topics[t]
+	if a == nil || a.probe != 0 || a.after.IsZero() {
+		return false
+	}
+	a.after = time.Now()
+	return true
+}
+
 // answered takes what the peer has said of a lane.
 func (k *parked) answered(s settling) {
 	k.mu.Lock()

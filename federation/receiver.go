@@ -254,6 +254,9 @@ func (r *receiver) dealt(run []Incoming, done []s2s.Verdict) error {
 			return closing(CloseInternal, "verdict on post %d instead of %d", v.N, run[i].N)
 		}
 		if v.Outcome == s2s.Applied {
+			if p := run[i].Post; p != nil && r.l.p.parked.hasten(p.TopicID()) {
+				r.l.books.look()
+			}
 			continue
 		}
 		r.kept++

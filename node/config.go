@@ -28,6 +28,8 @@ type Config struct {
 	Required   []string
 	// Network is what the node can do with others; nil: it has none.
 	Network federation.Network
+	// Trusted are nodes with which first contacts are not rationed, either way.
+	Trusted []protocol.Node
 	// OpinionKey signs what the node says of others, if asked: its own key. Nil: it
 	// says nothing.
 	OpinionKey ed25519.PrivateKey

@@ -68,7 +68,7 @@ func maskP2P(m protocol.Mode) protocol.Mode { return m&protocol.ModeP2P | protoc
 // begin stores the topic and both subscriptions.
 func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 	me, peer := q.who.User, p.t.id.Peer(q.who.User)
-	if p.n.remote(peer) {
+	if p.n.remote(peer) && !p.n.standing.trusts(peer.Node()) {
 		if err := p.n.standing.outward(me); err != nil {
 			return err
 		}

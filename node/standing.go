@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,6 +128,10 @@ func (w *waiting) verdict(n uint64) s2s.Verdict {
 // knock decides about the first contact of a remote user. Meanwhile others are asked
 // about a node that is new.
 func (s *standing) knock(from federation.Peer, user protocol.UserID, vouchers [][]byte) (undo func(), err error) {
+	if s.trusts(from.Name) {
+		s.n.metrics.knocks.WithLabelValues("admitted").Inc()
+		return func() {}, nil
+	}
 	who := sender(from)
 	carried := s.open(vouchers)
 	var v reputation.Verdict
@@ -153,6 +158,19 @@ func (s *standing) knock(from federation.Peer, user protocol.UserID, vouchers []
 	return func() {
 		s.with(func(e *reputation.Engine, now time.Time) { e.Refund(now, who, user, v) })
 	}, nil
+}
+
+// trusts reports whether the operator lets in whoever comes from a node.
+func (s *standing) trusts(name protocol.Node) bool {
+	if slices.Contains(s.n.cfg.Trusted, name) {
+		return true
+	}
+	var p *store.Peer
+	err := s.n.store.View(func(tx store.Tx) (err error) {
+		p, err = tx.Peer(name)
+		return err
+	})
+	return err == nil && p.Access == store.AccessAllow
 }
 
 // outward decides whether one of our users may write to a stranger of another node.

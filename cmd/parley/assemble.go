@@ -66,7 +66,7 @@ func assemble(ctx context.Context, s *config.Settings, how assembly) (_ *parts, 
 		}
 	}
 	if p.links != nil {
-		c.Network = p.links.mesh
+		c.Network, c.Trusted = p.links.mesh, trustedPeers(s)
 		c.OpinionKey = p.key.Private()
 	}
 	files, err := blob.Open(p.data.files())

@@ -82,3 +82,36 @@ func runFaults(cmd *cobra.Command, cfg faults.Config, names []string) error {
 	}
 	return nil
 }
+
+func newBenchLinks() *cobra.Command {
+	var cfg faults.Config
+	cmd := &cobra.Command{
+		Use:   "links",
+		Short: "How fast and how frugal two nodes are together",
+		Long: `Run two nodes with a link, let users of one write to users of the other, come and go,
+and join a group, and measure rate, latency, processor time and bytes on the wire.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runLinks(cmd, cfg) },
+	}
+	cmd.Flags().Float64Var(&cfg.Scale, "scale", 1, "of how much is done")
+	cmd.Flags().StringVar(&cfg.Temp, "temp", "", "directory for the nodes' data (default: the system's)")
+	addJSON(cmd)
+	return cmd
+}
+
+func runLinks(cmd *cobra.Command, cfg faults.Config) error {
+	var err error
+	if cfg.Binary, err = os.Executable(); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	defer stop()
+	all, err := faults.Measure(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if boolFlag(cmd, "json") {
+		return printJSON(cmd.OutOrStdout(), all)
+	}
+	return faults.FigureTable(cmd.OutOrStdout(), all)
+}

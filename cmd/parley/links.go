@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -83,6 +84,17 @@ func staticPeers(s *config.Settings) ([]federation.StaticPeer, error) {
 		all = append(all, one)
 	}
 	return all, nil
+}
+
+// trustedPeers are those of the settings to whom the operator gives that right.
+func trustedPeers(s *config.Settings) []protocol.Node {
+	var all []protocol.Node
+	for _, p := range s.S2S.Peers {
+		if p.Trusted {
+			all = append(all, protocol.Node(strings.ToLower(p.Name)))
+		}
+	}
+	return all
 }
 
 // explainUDP says what to change.

@@ -104,10 +104,13 @@ listen = %q
 name = %q
 addresses = [%q]
 key = %q
+trusted = true
 [limits]
 session_rate = 1e6
 user_bytes = "1GiB"
 session_burst = 1000000
+signup_rate = 1e6
+signup_burst = 1000000
 [log]
 level = "warn"
 `, n.name, n.s2s, peer, at, key)

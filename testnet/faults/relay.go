@@ -14,7 +14,8 @@ type relay struct {
 	socket *net.UDPConn
 	wg     sync.WaitGroup
 
-	noForth, noBack atomic.Bool // nothing gets through
+	noForth, noBack atomic.Bool  // nothing gets through
+	bytes, packets  atomic.Int64 // that got through, both ways; bytes with headers of UDP and IPv4
 
 	mu    sync.Mutex
 	paths map[netip.AddrPort]*net.UDPConn
@@ -51,6 +52,14 @@ func (r *relay) forget() {
 	}
 }
 
+// headers of UDP and IPv4, in bytes of each packet.
+const headers = 28
+
+func (r *relay) count(n int) {
+	r.packets.Add(1)
+	r.bytes.Add(int64(n + headers))
+}
+
 func (r *relay) forth() {
 	buf := make([]byte, maxPacket)
 	for {
@@ -62,6 +71,7 @@ func (r *relay) forth() {
 			continue
 		}
 		if c := r.path(from); c != nil {
+			r.count(n)
 			_, _ = c.Write(buf[:n]) // as on a network: it may get lost
 		}
 	}
@@ -94,6 +104,7 @@ func (r *relay) back(c *net.UDPConn, to netip.AddrPort) {
 			return
 		}
 		if !r.noBack.Load() {
+			r.count(n)
 			_, _ = r.socket.WriteToUDPAddrPort(buf[:n], to)
 		}
 	}

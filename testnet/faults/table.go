@@ -7,6 +7,16 @@ import (
 	"time"
 )
 
+// FigureTable prints figures.
+func FigureTable(w io.Writer, all []Figure) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "two nodes together\tparley\t\tgoal\tXMPP (measured 2026-11)\t")
+	for _, f := range all {
+		fmt.Fprintf(t, "%s\t%.4g\t%s\t%s\t%s\t\n", f.What, f.Value, f.Unit, f.Goal, f.XMPP)
+	}
+	return t.Flush()
+}
+
 // Table prints results, and beside them what was measured on XMPP servers.
 func Table(w io.Writer, all []*Result) error {
 	known := map[string]Case{}

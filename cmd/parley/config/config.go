@@ -111,6 +111,8 @@ type S2SPeer struct {
 	Addresses []string `toml:"addresses"`
 	// Its key, as "parley key" prints it there. Empty: its name must prove it.
 	Key string `toml:"key"`
+	// Its users may begin any number of conversations with yours, and yours with them.
+	Trusted bool `toml:"trusted"`
 }
 
 // Accounts says who may have an account, and how one is proven.
