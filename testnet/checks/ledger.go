@@ -170,9 +170,15 @@ func (l *Ledger) Times() (deliveries, answers []float64) {
 	return l.all, l.answered
 }
 
-// Rooms are all conversations.
-func (l *Ledger) Rooms() []*Room {
+// AcceptedIn is how many messages were accepted in a room.
+func (l *Ledger) AcceptedIn(r *Room) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.rooms
+	n := 0
+	for _, m := range l.messages {
+		if m.Room == r && m.State == Accepted {
+			n++
+		}
+	}
+	return n
 }

@@ -16,7 +16,6 @@
 package cluster
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,49 +29,24 @@ import (
 	"parley/node"
 	"parley/node/auth"
 	"parley/protocol"
-	"parley/protocol/s2s"
-	"parley/store"
 	"parley/testnet/checks"
 )
 
-const (
-	lanes = s2s.Lanes
-	port  = federation.DefaultPort
-)
+const port = federation.DefaultPort
 
 // Config of a cluster.
 type Config struct {
 	Seed  uint64
 	Hosts []Host
 	// Link is what the network is like between two nodes, by number; nil: perfect.
-	Link    func(from, to int) vnet.Link
-	Times   federation.Times
-	Limits  node.Limits // zero: generous ones
-	Traffic func(federation.Traffic)
-	Log     slog.Handler // nil: none
+	Link   func(from, to int) vnet.Link
+	Times  federation.Times
+	Limits node.Limits  // zero: generous ones
+	Log    slog.Handler // nil: none
 	// Note is told of what goes wrong, Heard of each message that reaches a client; they
 	// must be quick. nil: nobody is.
 	Note  func(kind, text string)
 	Heard func(*User, *checks.Message)
-}
-
-// noLogs is for nodes without groups.
-type noLogs struct{}
-
-func (noLogs) Behind(protocol.Node) ([]store.Follower, error) { return nil, nil }
-func (noLogs) Page(protocol.Node, protocol.TopicID, uint64, int) (*s2s.Log, error) {
-	return nil, nil
-}
-func (noLogs) Follow(context.Context, federation.Peer, *s2s.Log) (*s2s.LogAck, error) {
-	return nil, protocol.NotFound
-}
-func (noLogs) Followed(federation.Peer, *s2s.LogAck) error { return nil }
-
-func logsOf(n *node.Node) federation.Logs {
-	if l, ok := any(n).(federation.Logs); ok {
-		return l
-	}
-	return noLogs{}
 }
 
 // Host is one node's name and place.
@@ -99,10 +73,11 @@ type Cluster struct {
 	at        map[netip.Addr]int // machines by address
 
 	mu    sync.Mutex
-	dead  []bool        // guarded by mu; nodes that were killed and not started again
-	users []*User       // guarded by mu
-	rooms map[any]*Room // guarded by mu
-	errs  []error       // guarded by mu; what nodes ended with
+	dead  []bool          // guarded by mu; nodes that were killed and not started again
+	users []*User         // guarded by mu
+	open  map[[2]int]bool // guarded by mu; machines, and those whose first contacts they admit
+	rooms map[any]*Room   // guarded by mu
+	errs  []error         // guarded by mu; what nodes ended with
 }
 
 // generous limits: the testnet's users are more eager than people.
@@ -119,7 +94,7 @@ func New(cfg Config) (*Cluster, error) {
 		Net: vnet.New(cfg.Seed, vnet.Link{}), Ledger: checks.NewLedger(), cfg: cfg,
 		// As cheap as can be: passwords are not what is tried here.
 		passwords: auth.NewArgon2(auth.Params{Time: 1, Memory: 8}, 0),
-		at:        map[netip.Addr]int{}, dead: make([]bool, len(cfg.Hosts)), rooms: map[any]*Room{},
+		at:        map[netip.Addr]int{}, dead: make([]bool, len(cfg.Hosts)), rooms: map[any]*Room{}, open: map[[2]int]bool{},
 	}
 	for i, h := range cfg.Hosts {
 		m, err := c.machine(i, h)
@@ -144,7 +119,7 @@ func (c *Cluster) machine(i int, h Host) (*Machine, error) {
 	binary.LittleEndian.PutUint64(seed[8:], uint64(i)+1)
 	return &Machine{
 		Name: h.Name, Addr: netip.AddrPortFrom(address(i, h.IPv6), port), c: c, no: i,
-		key: federation.KeyFromSeed(seed), disk: &disk{file}, pipes: map[*pipe]bool{},
+		key: federation.KeyFromSeed(seed), disk: &disk{file}, pipes: map[*pipe]bool{}, sent: newTraffic(h.Name),
 	}, nil
 }
 

@@ -35,7 +35,7 @@ func (c *Cluster) Settle(ctx context.Context, most time.Duration) (bool, error) 
 
 // Waiting is how many posts wait in the outboxes of all nodes that run.
 func (c *Cluster) Waiting() (int, error) {
-	var all uint64
+	all := 0
 	for _, m := range c.Machines {
 		n, err := m.Waiting()
 		if err != nil {
@@ -43,7 +43,7 @@ func (c *Cluster) Waiting() (int, error) {
 		}
 		all += n
 	}
-	return int(all), nil
+	return all, nil
 }
 
 // Calm is how long presence may take to be right again after everything else is: what

@@ -26,6 +26,8 @@ type Machine struct {
 	key  *federation.Key
 	disk *disk
 
+	sent *traffic
+
 	change sync.Mutex // held by who starts or ends the node
 
 	mu     sync.Mutex
@@ -61,7 +63,7 @@ func (m *Machine) Start() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
-	r.wg.Go(func() { m.c.report(r.mesh.Run(ctx, r.node, logsOf(r.node))) })
+	r.wg.Go(func() { m.c.report(r.mesh.Run(ctx, r.node, r.node)) })
 	r.wg.Go(func() { m.c.report(r.node.Run(ctx)) })
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,10 +97,10 @@ func (m *Machine) assemble() (_ *running, err error) {
 	}
 	r.mesh, err = federation.New(federation.Config{
 		Key: m.key, Store: r.store, Transport: r.links, Log: log, Build: "testnet",
-		Finder:  federation.NewDirectory(federation.DirectoryConfig{Store: r.store, Static: m.c.book}),
-		Prover:  federation.NewNotary(federation.NotaryConfig{Store: r.store, Static: m.c.book, Log: log}),
-		Times:   m.c.cfg.Times,
-		Traffic: m.c.cfg.Traffic,
+		Finder: federation.NewDirectory(federation.DirectoryConfig{Store: r.store, Static: m.c.book}),
+		Prover: federation.NewNotary(federation.NotaryConfig{Store: r.store, Static: m.c.book, Log: log}),
+		Times:  m.c.cfg.Times,
+		Watch:  m.sent.watch,
 	})
 	if err != nil {
 		return nil, err
@@ -244,25 +246,17 @@ func (m *Machine) AddUser(ctx context.Context, login, password string) (protocol
 }
 
 // Waiting is how many posts wait in the outbox of the node; 0 if it is down.
-func (m *Machine) Waiting() (uint64, error) {
-	var all uint64
-	err := m.View(func(tx store.Tx) error {
-		for to, err := range tx.Waiting() {
-			if err != nil {
-				return err
-			}
-			for l := range store.Lane(lanes) {
-				q, err := tx.Queue(to, l)
-				if err != nil {
-					return err
-				}
-				all += q.Last - q.Settled
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, ErrDown) {
-		err = nil
+func (m *Machine) Waiting() (int, error) {
+	m.mu.Lock()
+	r := m.run
+	m.mu.Unlock()
+	if r == nil || r.store.isGone() {
+		return 0, nil
+	}
+	peers, err := r.mesh.Stats()
+	all := 0
+	for _, p := range peers {
+		all += int(p.Queued)
 	}
 	return all, err
 }
@@ -270,4 +264,15 @@ func (m *Machine) Waiting() (uint64, error) {
 // pin is the entry of the node in the others' books.
 func (m *Machine) pin() federation.StaticPeer {
 	return federation.StaticPeer{Name: m.Name, Key: ed25519.PublicKey(m.key.Public()), Addrs: []string{m.Addr.String()}}
+}
+
+// operate calls f with the node, as its operator, if it runs.
+func (m *Machine) operate(f func(n *node.Node) error) error {
+	m.mu.Lock()
+	r := m.run
+	m.mu.Unlock()
+	if r == nil {
+		return ErrDown
+	}
+	return f(r.node)
 }

@@ -3,13 +3,17 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"parley/node"
 	"parley/protocol"
 	"parley/protocol/client"
+	"parley/reputation"
 	"parley/testnet/checks"
 	"parley/testnet/vtime"
 )
@@ -101,7 +105,10 @@ func (c *Cluster) introduce(ctx context.Context, a, b *User) error {
 	if err != nil {
 		return err
 	}
-	if _, err := sa.Subscribe(ctx, &protocol.Sub{Topic: string(b.ID)}); err != nil {
+	if err := c.admit(a.m, b.m); err != nil {
+		return err
+	}
+	if err := approach(ctx, sa, a, b); err != nil {
 		return err
 	}
 	if err := knows(ctx, sb, a); err != nil {
@@ -126,6 +133,57 @@ func (c *Cluster) introduce(ctx context.Context, a, b *User) error {
 		}
 		return mode.Has(protocol.Write | protocol.Presence), err
 	})
+}
+
+// admit makes a node admit the first contacts of another, until Strangers: contacts are
+// made in moments that take people weeks.
+func (c *Cluster) admit(from, at *Machine) error {
+	c.mu.Lock()
+	pair := [2]int{at.no, from.no}
+	known := c.open[pair]
+	c.open[pair] = true
+	c.mu.Unlock()
+	if known || from == at {
+		return nil
+	}
+	return at.operate(func(n *node.Node) error { return n.SetStanding(from.Name, reputation.Allow) })
+}
+
+// Strangers makes nodes look at first contacts again as they usually do.
+func (c *Cluster) Strangers() error {
+	c.mu.Lock()
+	open := c.open
+	c.open = map[[2]int]bool{}
+	c.mu.Unlock()
+	for pair := range open {
+		at, from := c.Machines[pair[0]], c.Machines[pair[1]]
+		if at == from {
+			continue
+		}
+		if err := at.operate(func(n *node.Node) error { return n.SetStanding(from.Name, reputation.Auto) }); err != nil {
+			return fmt.Errorf("standing of %s at %s: %w", from.Name, at.Name, err)
+		}
+	}
+	return nil
+}
+
+// approach begins a conversation. A node lets its users meet few strangers a day: what it
+// has counted is forgotten when they are too many.
+func approach(ctx context.Context, s *client.Client, a, b *User) error {
+	_, err := s.Subscribe(ctx, &protocol.Sub{Topic: string(b.ID)})
+	if !errors.Is(err, protocol.TooMany) {
+		return err
+	}
+	err = a.m.operate(func(n *node.Node) error {
+		state := n.ExportStanding()
+		state.Accounts = nil
+		return n.ImportStanding(state)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.Subscribe(ctx, &protocol.Sub{Topic: string(b.ID)})
+	return err
 }
 
 // knows waits until a user is in another's list.
@@ -242,3 +300,32 @@ func (u *User) history(ctx context.Context, r *Room, s *client.Client) (checks.R
 	}
 	return out, nil
 }
+
+// IsGroup reports whether it is a group.
+func (r *Room) IsGroup() bool { return r.topic != "" }
+
+// Rooms are the conversations of a user, by name.
+func (u *User) Rooms() []*Room {
+	calls := u.calls()
+	all := make([]*Room, 0, len(calls))
+	for _, r := range calls {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *Room) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Ledger is the room in the cluster's ledger.
+func (r *Room) Ledger() *checks.Room { return r.ledger }
+
+// Nodes are those of the members.
+func (r *Room) Nodes() map[protocol.Node]bool {
+	all := map[protocol.Node]bool{}
+	for _, u := range r.Members {
+		all[u.m.Name] = true
+	}
+	return all
+}
+
+// Machine is the number of the user's machine.
+func (u *User) Machine() int { return u.m.no }

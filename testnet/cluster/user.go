@@ -356,7 +356,8 @@ func (u *User) Write(ctx context.Context, r *Room, size int) (*checks.Message, e
 	if err != nil {
 		return m, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	// What is begun is finished, or it would not be known what became of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	seq, err := receipt.Wait(ctx)
 	if refusal := new(client.Error); errors.As(err, &refusal) {
@@ -366,4 +367,11 @@ func (u *User) Write(ctx context.Context, r *Room, size int) (*checks.Message, e
 		u.c.Ledger.Answer(m, seq, 0, time.Now())
 	}
 	return m, nil
+}
+
+// SignedIn reports whether there is a session.
+func (u *User) SignedIn() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.session != nil
 }
