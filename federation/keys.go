@@ -209,6 +209,19 @@ func (r *Identity) Chain() []*s2s.Statement {
 	return all
 }
 
+// Leads reports whether the present key is the one given, or follows it.
+func (r *Identity) Leads(from ed25519.PublicKey) bool {
+	if bytes.Equal(from, r.Key.Public()) {
+		return true
+	}
+	for _, s := range r.Chain() {
+		if bytes.Equal(s.Key, from) {
+			return true
+		}
+	}
+	return false
+}
+
 // Past are the earlier keys, and when each was in use, the last one first.
 func (r *Identity) Past() []store.PeerKey {
 	var all []store.PeerKey

@@ -17,6 +17,7 @@ import (
 	"parley/federation"
 	"parley/node"
 	"parley/node/auth"
+	"parley/node/httpd"
 	"parley/node/web"
 	"parley/protocol"
 	"parley/store"
@@ -30,7 +31,8 @@ type parts struct {
 	key   *federation.Key
 	store *bolt.DB
 	node  *node.Node
-	links *links    // nil: none
+	links *links // nil: none
+	peers *federation.Notary
 	ran   bool      // node.Run has been called, and ends before close
 	codes io.Closer // nil: no sender "log"
 }
@@ -65,7 +67,15 @@ func assemble(ctx context.Context, s *config.Settings, how assembly) (_ *parts, 
 			return nil, err
 		}
 	}
+	if p.links == nil { // what is known of others can be seen and changed all the same
+		static, err := staticPeers(s)
+		if err != nil {
+			return nil, err
+		}
+		p.peers = federation.NewNotary(federation.NotaryConfig{Store: p.store, Static: static})
+	}
 	if p.links != nil {
+		p.peers = p.links.notary
 		c.Network, c.Trusted = p.links.mesh, trustedPeers(s)
 		c.OpinionKey = p.key.Private()
 	}
@@ -89,6 +99,15 @@ func assemble(ctx context.Context, s *config.Settings, how assembly) (_ *parts, 
 	}
 	p.node, err = node.New(c)
 	return p, err
+}
+
+// admin is the operators' interface, for those who bear token.
+func (p *parts) admin(token string) *httpd.Admin {
+	a := httpd.NewAdmin(p.node, token, buildVersion())
+	if p.links == nil {
+		return a.WithPeers(p.peers, nil)
+	}
+	return a.WithPeers(steered{p.peers, p.links.mesh}, p.links.ping)
 }
 
 // close lets go of the data. The node must not be running.

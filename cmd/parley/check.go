@@ -17,6 +17,7 @@ import (
 	"parley/cmd/parley/config"
 	"parley/federation"
 	"parley/node/httpd"
+	"parley/protocol"
 	"parley/store/bolt"
 )
 
@@ -56,6 +57,7 @@ type finding struct {
 type doctor struct {
 	s        *config.Settings
 	data     dataDir
+	node     protocol.Node // empty: not known
 	running  bool
 	run      runFile
 	findings []finding
@@ -109,6 +111,9 @@ func (d *doctor) examine(ctx context.Context) {
 	d.checkKey()
 	d.checkDatabase(ctx)
 	d.checkCertificate()
+	if key, err := federation.LoadKey(d.data.key()); err == nil && d.node != "" {
+		d.checkNames(ctx, d.node, key)
+	}
 	if d.running {
 		d.checkAnswer(ctx)
 	} else {
@@ -153,6 +158,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	if err == nil && !d.running {
 		err = bolt.Check(d.data.db())
 	}
+	d.node = protocol.Node(o.node)
 	d.sayErr("database", err, "node %s, accounts: %d", o.node, len(users))
 	if !d.running {
 		d.say("node", fine, "does not run")

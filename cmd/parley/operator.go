@@ -70,7 +70,7 @@ func offline(ctx context.Context, s *config.Settings) (*operator, error) {
 		return nil, err
 	}
 	const token = "in this process"
-	t := &local{handler: httpd.NewAdmin(p.node, token, buildVersion()).Handler()}
+	t := &local{handler: p.admin(token).Handler()}
 	o := &operator{client: &http.Client{Transport: t}, base: "http://node.invalid", token: token}
 	o.end = func() error {
 		t.wg.Wait()

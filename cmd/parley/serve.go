@@ -165,7 +165,10 @@ func newServer(s *config.Settings, p *parts, l listeners, token string, registry
 		Log:      log,
 		Compress: s.HTTP.Compress,
 	}
-	c.AdminHandler = httpd.NewAdmin(p.node, token, buildVersion()).Handler()
+	c.AdminHandler = p.admin(token).Handler()
+	if p.links != nil && p.links.page != nil {
+		c.WellKnown = p.links.page.Bytes
+	}
 	if s.HTTP.ACME {
 		c.ACME = httpd.ACME{CacheDir: p.data.acme(), Email: s.HTTP.ACMEEmail, Directory: s.HTTP.ACMEDirectory}
 	}
@@ -205,6 +208,7 @@ func greeting(s *config.Settings, p *parts, l listeners, run runFile, fresh bool
 		line("nodes", "no links to other nodes")
 	} else {
 		line("nodes", p.links.addr.String()+" (UDP)")
+		line("records", p.links.advice(p.key))
 	}
 	fmt.Fprintln(w, "\nCtrl-C stops it.")
 	return w.String()

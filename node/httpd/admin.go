@@ -100,6 +100,8 @@ type Admin struct {
 	node  *node.Node
 	token [sha256.Size]byte
 	build string
+	peers Peers  // nil: nothing is told of other nodes
+	ping  Pinger // nil: there are no links
 }
 
 // NewAdmin is the operators' interface to n, for those who bear token.
@@ -110,6 +112,9 @@ func NewAdmin(n *node.Node, token, build string) *Admin {
 // Handler answers paths that begin with /admin/.
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
+	for pattern, serve := range a.peerRoutes() {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { serveAdmin(w, r, serve) })
+	}
 	for pattern, serve := range map[string]func(*http.Request) (any, error){
 		"GET /admin/node":                 a.whoAmI,
 		"GET /admin/users":                a.users,

@@ -129,6 +129,18 @@ func (s *Settings) checkS2S() []*Problem {
 			all = append(all, s.problem("s2s.resolvers", "%q is not address:port, such as 127.0.0.1:53", r))
 		}
 	}
+	for key, list := range map[string][]string{"s2s.announce": s.S2S.Announce, "s2s.bootstrap": s.S2S.Bootstrap} {
+		for _, a := range list {
+			if err := federation.CheckHostPort(a); err != nil {
+				all = append(all, s.problem(key, "%s", err))
+			}
+		}
+	}
+	switch s.S2S.DHT {
+	case "", DHTServer, DHTClient, DHTOff:
+	default:
+		all = append(all, s.problem("s2s.dht", `%q is not "server", "client" or "off"`, s.S2S.DHT))
+	}
 	for i, p := range s.S2S.Peers {
 		at := fmt.Sprintf("s2s.peers.%d", i)
 		if _, err := protocol.ParseNode(p.Name); err != nil {
@@ -150,6 +162,24 @@ func (s *Settings) checkS2S() []*Problem {
 
 // NoLinks as the address for links means that there are none.
 const NoLinks = "off"
+
+// The parts that a node can have in the DHT.
+const (
+	DHTServer = "server"
+	DHTClient = "client"
+	DHTOff    = "off"
+)
+
+// PartInDHT is that of a node of a name.
+func (s *Settings) PartInDHT(name protocol.Node) string {
+	switch {
+	case s.S2S.DHT != "":
+		return s.S2S.DHT
+	case len(s.S2S.Bootstrap) > 0, federation.KeyOf(name) != nil:
+		return DHTServer
+	}
+	return DHTOff
+}
 
 // LinkAddress is where a node of a name listens for others; empty if it does not.
 func (s *Settings) LinkAddress(name string) string {

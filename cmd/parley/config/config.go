@@ -99,6 +99,16 @@ type S2S struct {
 	Closed bool `toml:"closed"`
 	// DNS servers to ask, as "address:port". Empty: those of the system.
 	Resolvers []string `toml:"resolvers"`
+	// Where other nodes reach this one, as "host:port", if its DNS records do not say:
+	// published on its web site and in the DHT.
+	Announce []string `toml:"announce"`
+	// Part in the table by which nodes without DNS are found: "server" also answers
+	// others, "client" only asks, "off". Empty: "server" if the node's name is made
+	// from its key or bootstrap is set, else "off". It takes about 20 MB of memory.
+	DHT string `toml:"dht"`
+	// Nodes of that table to begin with, as "host:port". Peers that this node knows
+	// are tried too.
+	Bootstrap []string `toml:"bootstrap"`
 	// Peers whose address or key you know.
 	Peers []S2SPeer `toml:"peers"`
 }

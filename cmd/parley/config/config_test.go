@@ -188,7 +188,7 @@ func TestTemplateHoldsTheDefaults(t *testing.T) {
 		t.Fatalf("%d peers, want the one empty example", len(s.S2S.Peers))
 	}
 	s.S2S.Peers = nil
-	s.S2S.Resolvers = nil
+	s.S2S.Resolvers, s.S2S.Announce, s.S2S.Bootstrap = nil, nil, nil
 	s.HTTP.TrustedProxies, s.Accounts.Required, s.Accounts.RestrictedTags, s.Email.Command, s.Tel.Command = nil, nil, nil, nil, nil // [] and nil are one here
 	if !reflect.DeepEqual(s.Config, want) {
 		t.Errorf("template with all defaults means\n%+v, want\n%+v", s.Config, want)
