@@ -102,6 +102,10 @@ func (n *Node) deleteAccount(q *request) {
 // The account goes in one transaction, so that nobody can enter it any more; its
 // topics then go one by one. removeLeftovers finishes what a crash interrupts.
 func (n *Node) removeUser(_ context.Context, u protocol.UserID, hard bool) error {
+	if n.remote(u) {
+		return protocol.NotFound
+	}
+	var told []protocol.Node
 	err := n.store.Update(func(tx store.Tx) error {
 		user, err := tx.User(u)
 		if err != nil {
@@ -109,6 +113,9 @@ func (n *Node) removeUser(_ context.Context, u protocol.UserID, hard bool) error
 		}
 		if user.State == store.StateDeleted {
 			return protocol.NotFound
+		}
+		if told, err = n.tellEnd(tx, u, hard); err != nil {
+			return err
 		}
 		return n.accounts.erase(tx, u, hard)
 	})
@@ -118,12 +125,13 @@ func (n *Node) removeUser(_ context.Context, u protocol.UserID, hard bool) error
 	if err != nil {
 		return err
 	}
-	return n.removeTopics(u, hard)
+	n.wakeNodes(told)
+	return n.removeTopics(u, hard, false)
 }
 
 // removeTopics ends every subscription of a deleted user, through the topics so that
-// those who are there are told.
-func (n *Node) removeTopics(u protocol.UserID, hard bool) error {
+// those who are there are told. It may wait until that is done.
+func (n *Node) removeTopics(u protocol.UserID, hard, wait bool) error {
 	var subs []store.Sub
 	err := n.store.View(func(tx store.Tx) error {
 		subs = subs[:0]
@@ -138,13 +146,21 @@ func (n *Node) removeTopics(u protocol.UserID, hard bool) error {
 	if err != nil {
 		return err
 	}
+	var done []<-chan error
 	for _, s := range subs {
 		if s.Topic.Kind() == protocol.KindNone {
 			continue
 		}
-		n.sendAlways(s.Topic, departure{u, hard})
+		d := newDeparture(u, hard)
+		n.sendAlways(s.Topic, d)
+		done = append(done, d.done)
 	}
-	return nil
+	for _, d := range done {
+		if wait {
+			err = errors.Join(err, <-d)
+		}
+	}
+	return err
 }
 
 // removeLeftovers ends the subscriptions that a crash left to deleted users; called
@@ -173,7 +189,7 @@ func (n *Node) removeLeftovers() error {
 		return nil
 	})
 	for _, u := range left {
-		err = errors.Join(err, n.removeTopics(u, false))
+		err = errors.Join(err, n.removeTopics(u, false, false))
 	}
 	return err
 }
@@ -182,24 +198,41 @@ func (n *Node) removeLeftovers() error {
 type departure struct {
 	user protocol.UserID
 	hard bool
+	done chan error // has room for one
+}
+
+func newDeparture(u protocol.UserID, hard bool) departure {
+	return departure{u, hard, make(chan error, 1)}
+}
+
+// absent implements refusal: who is in no topic need not leave it.
+func (e departure) absent(err error) {
+	if errors.Is(err, protocol.NotFound) {
+		err = nil
+	}
+	e.done <- err
 }
 
 // room is how events reach what rooms have in common.
 func (r *room) asRoom() *room { return r }
 
-func (e departure) apply(t *topic) {
+func (e departure) apply(t *topic) { e.done <- e.leave(t) }
+
+func (e departure) leave(t *topic) error {
 	k, ok := t.kind.(interface{ asRoom() *room })
 	if !ok {
-		return
+		return nil
 	}
 	r := k.asRoom()
 	m := r.members[e.user]
 	if m == nil {
-		return
+		return nil
 	}
-	if err := r.depart(m, e.hard); err != nil {
+	err := r.depart(m, e.hard)
+	if err != nil {
 		r.n.log.Error("deleted user's subscription not removed", "topic", t.id, "user", e.user, "err", err)
 	}
+	return err
 }
 
 // depart ends the subscription of a deleted user. What the user owned goes: the own

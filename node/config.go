@@ -33,6 +33,7 @@ type Config struct {
 	// OpinionKey signs what the node says of others, if asked: its own key. Nil: it
 	// says nothing.
 	OpinionKey ed25519.PrivateKey
+	Federation Federation
 	Log        *slog.Logger          // nil: discarded
 	Metrics    prometheus.Registerer // nil: a private registry
 	Build      string                // shown in {hi}
@@ -47,6 +48,17 @@ type Config struct {
 	// Restricted are the tag prefixes that users cannot set themselves, beside
 	// those of login schemes and validators.
 	Restricted []string
+}
+
+// Federation is what goes between this node's users and those of others.
+type Federation struct {
+	// Hidden: nobody at another node finds our users and groups by their handle.
+	Hidden bool
+	// Guests lets users without a login have to do with those of other nodes, too.
+	Guests bool
+	// FileCache bounds the bytes of other nodes' files that are kept here; 1 GiB. One
+	// that is larger than an eighth of it is not fetched.
+	FileCache int64
 }
 
 // Limits bound what clients may do. A zero field means its default.

@@ -190,7 +190,7 @@ func (s *standing) silence(now time.Time) error {
 		s.observe(i.User, reputation.Ignored, i.Topic.Peer(i.User))
 	}
 	for _, o := range old {
-		s.n.send(o.Topic, departure{o.User, true})
+		s.n.send(o.Topic, newDeparture(o.User, true))
 	}
 	text, err := now.MarshalText()
 	if err != nil {

@@ -252,7 +252,8 @@ func (n *Node) removeFiles(ids []string) error {
 		return err
 	}
 	for _, id := range buried {
-		if err := n.cfg.Blobs.Remove(id); err != nil && !errors.Is(err, store.ErrNotFound) {
+		n.imports.forget(id)
+		if err := n.cfg.Blobs.Remove(blobID(id)); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("blob: %w", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -51,4 +52,33 @@ func (n *Node) guestHasRoom(size int64) error {
 		return protocol.TooMany
 	}
 	return nil
+}
+
+// exports bound what other nodes take of our files.
+type exports struct {
+	units *quota
+
+	mu   sync.Mutex
+	busy map[protocol.Node]int
+}
+
+func newExports() *exports {
+	return &exports{units: newQuota(exportRate, exportBurst), busy: map[protocol.Node]int{}}
+}
+
+// take lets a node have one more file at a time, until free is called.
+func (x *exports) take(by protocol.Node) (free func(), ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.busy[by] >= exportsEach {
+		return nil, false
+	}
+	x.busy[by]++
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.busy[by]--; x.busy[by] == 0 {
+			delete(x.busy, by)
+		}
+	}, true
 }

@@ -200,16 +200,24 @@ func (k *fnd) whoBears(q *request) {
 
 // search answers {get sub}: whom the query finds, the best match first.
 func (k *fnd) search(q *request, opts *protocol.GetOpts) {
-	text, public := k.queries[q.s], true
-	var found []protocol.SubDesc
+	if text := k.queries[q.s]; text == "" || !k.searchAbroad(q, text, opts) {
+		k.answer(q, text, opts, nil)
+	}
+}
+
+// answer gives what a public query finds here, or if there is none, the private one,
+// and what was found on another node. It may run beside the topic.
+func (k *fnd) answer(q *request, text string, opts *protocol.GetOpts, abroad *protocol.SubDesc) {
+	public := text != ""
+	var found *roster
 	err := k.n.store.View(func(tx store.Tx) error {
-		found = nil
-		if text == "" {
+		found = k.n.roster()
+		if !public {
 			u, err := tx.User(k.user)
 			if err != nil {
 				return err
 			}
-			text, public = queryText(u.Query), false
+			text = queryText(u.Query)
 		}
 		if text == "" {
 			return nil
@@ -219,16 +227,18 @@ func (k *fnd) search(q *request, opts *protocol.GetOpts) {
 		if err != nil {
 			return err
 		}
-		found, err = k.present(tx, q, hits, opts)
-		return err
+		return k.present(tx, q, hits, opts, found)
 	})
+	if abroad != nil {
+		found.add(*abroad)
+	}
 	switch {
 	case err != nil:
 		q.refuse(err)
-	case len(found) == 0:
+	case len(found.list) == 0:
 		q.empty("sub")
 	default:
-		q.meta(&protocol.Meta{Sub: found})
+		q.meta(&protocol.Meta{Sub: found.list})
 	}
 }
 
@@ -284,24 +294,23 @@ func (k *fnd) match(tx store.Tx, all [][]string, some []string) ([]hit, error) {
 }
 
 // present makes the lines that a client shows.
-func (k *fnd) present(tx store.Tx, q *request, hits []hit, opts *protocol.GetOpts) ([]protocol.SubDesc, error) {
-	answer := k.n.roster()
+func (k *fnd) present(tx store.Tx, q *request, hits []hit, opts *protocol.GetOpts, answer *roster) error {
 	for _, h := range hits {
 		d, updated, err := k.found(tx, q, h.id)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		d.Updated = protocol.Ptr(updated)
 		if !modifiedSince(opts, updated) {
 			d.Public, d.Trusted = nil, nil
 		}
-		d.Private, _ = json.Marshal(h.terms) // strings always marshal
+		d.Private = jsonStrings(h.terms)
 		answer.add(d)
 	}
-	return answer.list, nil
+	return nil
 }
 
 func (k *fnd) found(tx store.Tx, q *request, id string) (d protocol.SubDesc, updated time.Time, err error) {

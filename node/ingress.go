@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"time"
 
 	"parley/federation"
 	"parley/protocol"
@@ -142,7 +141,7 @@ func (n *Node) deliverOne(ctx context.Context, from federation.Peer, lane store.
 		return federation.Record(tx, from.Name, lane, s2s.Verdict{N: in.N})
 	}
 	if id == "" {
-		err = n.receiveCard(from, in.Post, record)
+		err = n.receiveUser(from, in.Post, record)
 	} else {
 		held, release, holdErr := n.hold(ctx, []protocol.TopicID{id})
 		if holdErr != nil {
@@ -168,30 +167,6 @@ func (n *Node) deliverOne(ctx context.Context, from federation.Peer, lane store.
 		}
 	}
 	return []s2s.Verdict{v}, nil
-}
-
-// receiveCard applies a post about a user as such.
-func (n *Node) receiveCard(from federation.Peer, p *s2s.Post, record func(store.Tx) error) error {
-	if p.Card == nil {
-		return protocol.Unsupported
-	}
-	if p.Card.User.Node() != from.Name {
-		return protocol.Denied
-	}
-	changed := false
-	err := n.store.Update(func(tx store.Tx) (err error) {
-		if _, err := tx.User(p.Card.User); errors.Is(err, store.ErrNotFound) {
-			return record(tx) // nobody here knows the user
-		}
-		if changed, err = putCard(tx, p.Card, time.Now()); err != nil {
-			return err
-		}
-		return record(tx)
-	})
-	if err == nil && changed {
-		n.tellContacts(p.Card.User, protocol.Pres{What: "upd"})
-	}
-	return err
 }
 
 // held are topics that stand still while somebody else works on them.
@@ -303,6 +278,10 @@ func (n *Node) Answer(ctx context.Context, from federation.Peer, a *s2s.Ask) (*s
 		return &s2s.Answer{Ping: a.Ping}, nil
 	case a.Card != "":
 		return n.answerCard(a.Card), nil
+	case a.Handle != "":
+		return n.answerHandle(from, a.Handle), nil
+	case a.File != nil:
+		return n.answerFile(from, a.File)
 	case a.Opinion != nil:
 		return n.standing.answer(from, a.Opinion), nil
 	case a.Command != nil:

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -213,11 +214,13 @@ func (k *me) setMode(q *request, in *protocol.SetSub) error {
 
 func (k *me) setDesc(q *request, in *protocol.SetDesc) {
 	var public, any bool
+	var told []protocol.Node
 	err := k.n.store.Update(func(tx store.Tx) error {
 		u, err := tx.User(k.user)
 		if err != nil {
 			return err
 		}
+		old := *u
 		public, any, err = mergeUser(u, q, in)
 		if err != nil || !any {
 			return err
@@ -227,7 +230,11 @@ func (k *me) setDesc(q *request, in *protocol.SetDesc) {
 				return err
 			}
 		}
-		return tx.PutUser(u)
+		if err := tx.PutUser(u); err != nil || !newFace(&old, u) {
+			return err
+		}
+		told, err = k.n.tellFace(tx, u)
+		return err
 	})
 	switch {
 	case err != nil:
@@ -237,6 +244,7 @@ func (k *me) setDesc(q *request, in *protocol.SetDesc) {
 		q.unchanged("not modified")
 		return
 	}
+	k.n.wakeNodes(told)
 	q.ok(200, nil)
 	k.n.broadcast(k.user, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: "me", What: "upd"}}, q.s)
 	if public {
@@ -263,10 +271,16 @@ func mergeUser(u *store.User, q *request, in *protocol.SetDesc) (public, any boo
 		return false, false, err
 	}
 	public = public || trusted
-	if public || private {
-		u.Updated = q.at
+	any = public || private || u.Defacs != old
+	if any {
+		u.Updated = since(u.Updated, q.at)
 	}
-	return public, public || private || u.Defacs != old, nil
+	return public, any, nil
+}
+
+// newFace reports whether other nodes see a difference.
+func newFace(old, u *store.User) bool {
+	return !bytes.Equal(old.Public, u.Public) || old.Defacs.Auth != u.Defacs.Auth
 }
 
 func (k *me) setTags(q *request, tags []string) {

@@ -32,10 +32,16 @@ type Node struct {
 	vouchers vouchers
 	uploads  *uploadLimits
 	spending *quota // of bytes, by user
+	finds    *finds
+	imports  *imports
+	exports  *exports
 
 	ctx  context.Context // ends when the node does
 	stop context.CancelFunc
-	wg   sync.WaitGroup // every goroutine of the node
+	// outside ends when shutdown begins: nobody waits for other nodes any more.
+	outside     context.Context
+	stopOutside context.CancelFunc
+	wg          sync.WaitGroup // every goroutine of the node
 
 	mu       sync.Mutex // guards the rest
 	stopping bool
@@ -69,9 +75,13 @@ func New(cfg Config) (*Node, error) {
 		learnt:   newLearnt(),
 	}
 	n.ctx, n.stop = context.WithCancel(context.Background())
+	n.outside, n.stopOutside = context.WithCancel(n.ctx)
 	n.accounts = newAccounts(cfg, n.name)
 	n.uploads = newUploadLimits(&cfg)
 	n.spending = newQuota(float64(cfg.Limits.UserBytes), userBurst*cfg.Limits.UserBytes)
+	n.finds = newFinds()
+	n.imports = newImports(n)
+	n.exports = newExports()
 	n.metrics = newMetrics(cfg.Metrics, n)
 	n.vouchers = vouchers{of: map[protocol.Node][]byte{}, since: map[protocol.Node]time.Time{}}
 	var err error
@@ -132,6 +142,7 @@ func (n *Node) shutdown() {
 		open = append(open, s)
 	}
 	n.mu.Unlock()
+	n.stopOutside()
 	n.drain()
 	for _, s := range open {
 		s.close(CloseShutdown)
@@ -295,6 +306,7 @@ func (c *Config) setDefaults() {
 	orDefault(&l.TopicIdle, 2*time.Minute)
 	orDefault(&c.Calls.Timeout, 30*time.Second)
 	orDefault(&c.UnusedFiles, time.Hour)
+	orDefault(&c.Federation.FileCache, 1<<30)
 	orDefault(&c.Build, "dev")
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

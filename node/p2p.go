@@ -88,6 +88,11 @@ func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 		if err := errors.Join(tx.PutTopic(rec), tx.PutSub(&mine), tx.PutSub(&theirs)); err != nil {
 			return err
 		}
+		if p.n.remote(peer) {
+			if err := p.answered(tx, peer); err != nil {
+				return err
+			}
+		}
 		return p.tellMode(tx, &mine, &theirs, true)
 	})
 	if err != nil {

@@ -90,6 +90,11 @@ func (r *room) tellChange(tx store.Tx, old, now *store.Sub) error {
 	}
 	local, remote := r.ends()
 	mine, theirs := now, now
+	if now.User == local && now.Want.Has(protocol.Write) && !old.Want.Has(protocol.Write) {
+		if err := r.answered(tx, remote); err != nil {
+			return err
+		}
+	}
 	if now.User == local {
 		if m := r.members[remote]; m != nil {
 			theirs = &m.sub
@@ -294,6 +299,8 @@ func (p *p2p) approachable(post *s2s.Post) error {
 		return err
 	case err != nil:
 		return err
+	case !p.n.ventures(Identity{user.ID, user.Level}):
+		return protocol.NotFound
 	case !user.Defacs.Auth.Has(protocol.Join):
 		return protocol.Denied
 	}

@@ -266,8 +266,8 @@ func (r *room) append(tx store.Tx, p *pending) error {
 			return err
 		}
 	}
-	if len(p.q.files) > 0 {
-		if err := tx.SetLinks(store.RefMessage(r.t.id, m.Seq), p.q.files); err != nil {
+	if files := r.filesOf(p); len(files) > 0 {
+		if err := useFiles(tx, store.RefMessage(r.t.id, m.Seq), files, m.TS); err != nil {
 			return err
 		}
 	}

@@ -40,45 +40,20 @@ func shadow(u protocol.UserID, now time.Time) *store.User {
 	return &store.User{ID: u, Level: store.LevelAuth, Created: now, Defacs: remoteDefacs}
 }
 
-// putCard keeps what a card says, unless a newer one is known. It reports whether
-// the user's face has changed.
-func putCard(tx store.Tx, c *s2s.Card, now time.Time) (changed bool, err error) {
-	u, err := tx.User(c.User)
-	if errors.Is(err, store.ErrNotFound) {
-		u, err = shadow(c.User, now), nil
-	}
-	if err != nil {
-		return false, err
-	}
-	version := time.UnixMilli(c.Version)
-	if u.State == store.StateDeleted || !u.Updated.IsZero() && !version.After(u.Updated) {
-		return false, nil
-	}
-	if len(c.Public) > maxField {
-		return false, protocol.TooLarge
-	}
-	changed = string(u.Public) != string(c.Public)
-	u.Public, u.Updated = c.Public, version
-	u.Defacs.Auth = c.Auth & protocol.ModeP2P
-	return changed, tx.PutUser(u)
-}
-
-// cardOf makes the card of one of our users.
-func (n *Node) cardOf(u *store.User) *s2s.Card {
-	return &s2s.Card{User: u.ID, Version: latest(u.Updated, u.Created).UnixMilli(), Public: u.Public, Auth: u.Defacs.Auth}
-}
-
 // askTime is how long a client waits for another node.
 const askTime = 3 * time.Second
 
-// meet makes sure that a remote user with whom a conversation is to begin is known:
-// NotFound if its node says that there is no such user. A node that cannot be reached
-// is given the benefit of the doubt: the messages will wait.
-func (n *Node) meet(u protocol.UserID) error {
+// meet makes sure that a remote user with whom one of ours begins a conversation is
+// known: NotFound if the other's node says that there is no such user. A node that
+// cannot be reached is given the benefit of the doubt: the messages will wait.
+func (n *Node) meet(by, u protocol.UserID) error {
 	if n.cfg.Network == nil {
 		return protocol.NotFound
 	}
 	err := n.store.View(func(tx store.Tx) error {
+		if _, err := tx.Sub(protocol.P2P(by, u), by); !errors.Is(err, store.ErrNotFound) {
+			return err // they have met
+		}
 		known, err := tx.User(u)
 		if err == nil && known.State == store.StateDeleted {
 			return protocol.NotFound
@@ -91,7 +66,10 @@ func (n *Node) meet(u protocol.UserID) error {
 	if n.cfg.Network.Away(u.Node()) {
 		return nil
 	}
-	ctx, stop := context.WithTimeout(n.ctx, askTime)
+	if !n.finds.users.allow(time.Now(), string(by)) {
+		return protocol.TooMany
+	}
+	ctx, stop := context.WithTimeout(n.outside, askTime)
 	defer stop()
 	a, body, err := n.cfg.Network.Ask(ctx, u.Node(), &s2s.Ask{Card: u})
 	if body != nil {
@@ -99,7 +77,7 @@ func (n *Node) meet(u protocol.UserID) error {
 	}
 	switch {
 	case errors.Is(err, protocol.NotFound), errors.Is(err, protocol.Denied):
-		return err
+		return protocol.NotFound // which of both is not told
 	case err != nil: // not reached in time
 		return nil
 	case a.Card == nil || a.Card.User != u:
@@ -114,7 +92,7 @@ func (n *Node) meet(u protocol.UserID) error {
 // answerCard gives a peer the card of one of our users.
 func (n *Node) answerCard(u protocol.UserID) *s2s.Answer {
 	user, err := n.lookUp(u)
-	if err == nil && (n.remote(u) || !user.Defacs.Auth.Has(protocol.Join)) {
+	if err == nil && !n.approachable(user) {
 		err = protocol.NotFound
 	}
 	if err != nil {

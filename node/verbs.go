@@ -231,8 +231,10 @@ func (r *request) resolve() (protocol.TopicID, error) {
 			return "", protocol.Denied
 		case peer.Node() != n.name && n.cfg.Network == nil:
 			return "", protocol.NotFound
+		case peer.Node() != n.name && !n.ventures(r.who):
+			return "", protocol.Denied
 		case peer.Node() != n.name && r.verb.name == "sub":
-			if err := n.meet(peer); err != nil {
+			if err := n.meet(u, peer); err != nil {
 				return "", err
 			}
 		}

@@ -471,9 +471,10 @@ type Blobs interface {
 	Remove(id string) error
 }
 
-// BlobWriter takes the bytes. Commit puts them on the disk for good; Close without
-// Commit discards them.
+// BlobWriter takes the bytes, and gives those that it has, until Close. Commit puts
+// them on the disk for good; Close without Commit discards them.
 type BlobWriter interface {
 	io.WriteCloser
+	io.ReaderAt
 	Commit() error
 }

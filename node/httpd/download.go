@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"encoding/base64"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -29,16 +30,7 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 		refuse(w, s.fault(err))
 		return
 	}
-	id, ok := node.ParseFileName(r.PathValue("file"))
-	home := r.PathValue("node")
-	if ok && home != "" && !strings.EqualFold(home, string(s.node.Name())) {
-		ok = false
-	}
-	if !ok && who.User != "" {
-		refuse(w, protocol.NotFound)
-		return
-	}
-	f, b, err := s.node.OpenFile(r.Context(), who, id)
+	f, b, err := s.openFile(r, who)
 	if err != nil {
 		refuse(w, s.fault(err))
 		return
@@ -50,6 +42,26 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	if rec, ok := w.(*recorder); ok {
 		s.metrics.downloaded.Add(float64(rec.bytes))
 	}
+}
+
+// openFile finds the file that the path names, here or on another node.
+func (s *Server) openFile(r *http.Request, who node.Identity) (*store.File, io.ReadSeekCloser, error) {
+	id, ok := node.ParseFileName(r.PathValue("file"))
+	home := s.node.Name()
+	if named := r.PathValue("node"); named != "" && ok {
+		var err error
+		home, err = protocol.ParseNode(named)
+		ok = err == nil
+	}
+	switch {
+	case who.User == "":
+		return nil, nil, protocol.Unauthorized
+	case !ok:
+		return nil, nil, protocol.NotFound
+	case home != s.node.Name():
+		return s.node.OpenRemoteFile(r.Context(), who, home, id)
+	}
+	return s.node.OpenFile(r.Context(), who, id)
 }
 
 // fileHeader makes sure that a file cannot act on our origin, whatever is in it:

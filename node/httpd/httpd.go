@@ -49,6 +49,8 @@ type Files interface {
 	Authenticate(ctx context.Context, scheme string, secret []byte, o node.Origin) (node.Identity, error)
 	SaveFile(context.Context, node.Upload) (*store.File, error)
 	OpenFile(ctx context.Context, who node.Identity, id string) (*store.File, io.ReadSeekCloser, error)
+	// OpenRemoteFile gives a file of another node; it may still be on its way.
+	OpenRemoteFile(ctx context.Context, who node.Identity, home protocol.Node, id string) (*store.File, io.ReadSeekCloser, error)
 }
 
 // Config is what a Server is made of. Node and Listener are required. The Server

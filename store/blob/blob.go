@@ -61,7 +61,7 @@ func (d *Dir) Create(id string) (store.BlobWriter, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fault(err)
 	}
-	f, err := os.OpenFile(path+tempSuffix, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path+tempSuffix, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fault(err)
 	}
@@ -116,6 +116,9 @@ func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.f.Write(p)
 	return n, fault(err)
 }
+
+// ReadAt implements io.ReaderAt.
+func (w *writer) ReadAt(p []byte, off int64) (int, error) { return w.f.ReadAt(p, off) }
 
 // Commit implements store.BlobWriter: bytes first, then the name, then the folder,
 // then the folder's own name, in case that it is new.

@@ -97,6 +97,11 @@ type S2S struct {
 	AllowPrivate bool `toml:"allow_private"`
 	// Talk only with the peers that you have named: with "parley peer", or below.
 	Closed bool `toml:"closed"`
+	// Let users of other nodes find those of this one, and its groups, by their handle,
+	// one at a time: "alice@chat.example.org". A user without a handle is not found.
+	Find bool `toml:"find"`
+	// Let users without a login have to do with those of other nodes.
+	Guests bool `toml:"guests"`
 	// DNS servers to ask, as "address:port". Empty: those of the system.
 	Resolvers []string `toml:"resolvers"`
 	// Where other nodes reach this one, as "host:port", if its DNS records do not say:
@@ -232,6 +237,10 @@ type Files struct {
 	GuestBurst int `toml:"guest_burst"`
 	// Files that no message uses are removed after this time.
 	KeepUnused Duration `toml:"keep_unused"`
+	// What files of other nodes that were fetched for users here may take in all. Those
+	// that were not wanted for the longest time give way. One that is larger than an
+	// eighth of this is not fetched.
+	Cache Size `toml:"cache"`
 }
 
 // Limits bound what one client can ask of the node. The defaults suit a node of

@@ -19,6 +19,7 @@ func Default() Config {
 	return Config{
 		Node:  Node{Data: DefaultData, MinFree: 64 << 20},
 		HTTP:  HTTP{Listen: DefaultListen, APIKeys: []string{protocol.DefaultAPIKey}},
+		S2S:   S2S{Find: true},
 		Admin: Admin{Listen: DefaultAdmin},
 		Accounts: Accounts{
 			TokenLifetime: Duration{14 * day},
@@ -44,6 +45,7 @@ func defaultFiles() Files {
 		GuestRate:    0.01,
 		GuestBurst:   10,
 		KeepUnused:   Duration{time.Hour},
+		Cache:        1 << 30,
 	}
 }
 

@@ -1,0 +1,202 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/store"
+)
+
+// publicOf is what a node has of a user.
+func publicOf(t *testing.T, s *site, u string) string {
+	t.Helper()
+	var public []byte
+	err := s.st.View(func(tx store.Tx) error {
+		rec, err := tx.User(protocol.UserID(u))
+		if err == nil {
+			public = rec.Public
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(public)
+}
+
+// post queues a post at a node as if that had decided so.
+func (s *site) post(to protocol.Node, p *s2s.Post) {
+	s.t.Helper()
+	err := s.st.Update(func(tx store.Tx) error { return s.mesh.Post(tx, to, "", p) })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.mesh.Wake(to)
+	pass(2 * time.Second)
+}
+
+// A changed profile reaches nodes with which a topic is shared, once, however many of
+// its users are concerned; while a node is away the last one waits for it.
+func TestProfileReachesOtherNodes(t *testing.T) {
+	inFederation(t, nil, []protocol.Node{nodeA, nodeB, nodeC}, func(r *fed) {
+		a, b := r.sites[nodeA], r.sites[nodeB]
+		alice := a.user("alice")
+		ids := map[string]string{}
+		for _, n := range []string{"bob", "bert"} {
+			ids[n] = b.user(n)
+			befriend(a, "alice", alice, b, n, ids[n])
+		}
+		before := posts(t, a, nodeB)
+		got(t, a.say("alice", `{"set":{"id":"d","topic":"me","desc":{"public":{"fn":"Alice L."}}}}`), `"code":200`)
+		for _, n := range []string{"bob", "bert"} {
+			p := b.pipes[n].take()
+			got(t, p, `"what":"upd"`, `"src":"`+alice+`"`)
+			got(t, b.say(n, `{"get":{"id":"x","topic":"me","what":"sub"}}`), `"fn":"Alice L."`)
+		}
+		if n := posts(t, a, nodeB) - before; n != 1 {
+			t.Errorf("%d posts for one change", n)
+		}
+		if n := posts(t, a, nodeC); n != 0 {
+			t.Errorf("%d posts to a node that has nothing to do with her", n)
+		}
+		got(t, a.say("alice", `{"set":{"id":"d","topic":"me","desc":{"private":{"note":"mine"}}}}`), `"code":200`)
+		if n := posts(t, a, nodeB) - before; n != 1 {
+			t.Error("what is private was told")
+		}
+
+		r.cut(a.name, b.name)
+		pass(2 * time.Minute)
+		for i := range 5 {
+			got(t, a.say("alice", fmt.Sprintf(`{"set":{"id":"d","topic":"me","desc":{"public":{"fn":"Alice %d"}}}}`, i)), `"code":200`)
+		}
+		if n := posts(t, a, nodeB) - before; n > 3 {
+			t.Errorf("%d posts wait for five changes", n-1)
+		}
+		r.heal(a.name, b.name)
+		pass(5 * time.Minute)
+		if got := publicOf(t, b, alice); got != `{"fn":"Alice 4"}` {
+			t.Errorf("after the cut she is %s", got)
+		}
+	})
+}
+
+// posts counts what a node has queued for another, ever.
+func posts(t *testing.T, s *site, to protocol.Node) (n uint64) {
+	t.Helper()
+	err := s.st.View(func(tx store.Tx) error {
+		n = 0
+		for l := range store.Lane(s2s.Lanes) {
+			q, err := tx.Queue(to, l)
+			if err != nil {
+				return err
+			}
+			n += q.Last
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Nobody speaks for another node's users; of two cards the newer holds, whichever
+// comes last; and what is no card is none.
+func TestForgedCards(t *testing.T) {
+	inFederation(t, nil, twoNodes, func(r *fed) {
+		a, b := r.sites[nodeA], r.sites[nodeB]
+		c := r.strange(nodeC, mute{})
+		alice, bob := a.user("alice"), b.user("bob")
+		befriend(a, "alice", alice, b, "bob", bob)
+		card := func(u string, version int64, public string) *s2s.Post {
+			return &s2s.Post{From: protocol.UserID(u), At: 1, Card: &s2s.Card{User: protocol.UserID(u), Version: version,
+				Public: []byte(public), Auth: protocol.ModeP2P}}
+		}
+		far := time.Now().Add(time.Hour).UnixMilli()
+		c.post(nodeB, card(alice, far, `{"fn":"Mallory"}`))
+		c.post(nodeB, card(bob, far, `{"fn":"Mallory"}`))
+		c.post(nodeB, &s2s.Post{From: protocol.UserID(alice), At: 1, Tombstone: &s2s.Tombstone{User: protocol.UserID(alice), Erase: true}})
+		c.post(nodeB, &s2s.Post{From: protocol.UserID(bob), At: 1, Tombstone: &s2s.Tombstone{User: protocol.UserID(bob), Erase: true}})
+		a.post(nodeB, card(alice, 5, `{"fn":"older"}`))
+		a.post(nodeB, card(alice, far, `{"fn":`))
+		if got := publicOf(t, b, alice); got != `{"fn":"alice"}` {
+			t.Errorf("alice is %s", got)
+		}
+		if got := publicOf(t, b, bob); got != `{"fn":"bob"}` {
+			t.Errorf("bob is %s", got)
+		}
+		got(t, b.say("bob", `{"get":{"id":"x","topic":"me","what":"sub"}}`), `"topic":"`+alice+`"`)
+		a.post(nodeB, card(alice, far, `{"fn":"newer"}`))
+		a.post(nodeB, card(alice, far-1, `{"fn":"older"}`))
+		if got := publicOf(t, b, alice); got != `{"fn":"newer"}` {
+			t.Errorf("alice is %s", got)
+		}
+		if s := find(b.say("bob", `{"get":{"id":"x","topic":"me","what":"sub"}}`), `"trusted"`); s != "" {
+			t.Errorf("another node has marked its user: %s", s)
+		}
+	})
+}
+
+// Whoever ends an account is gone at other nodes, too: face and presence; what was
+// sent stays, or goes with a hard deletion; nobody of that id comes again.
+func TestDeletedAccountElsewhere(t *testing.T) {
+	for _, hard := range []bool{false, true} {
+		t.Run(fmt.Sprint("hard=", hard), func(t *testing.T) {
+			inFederation(t, nil, twoNodes, func(r *fed) {
+				a, b := r.sites[nodeA], r.sites[nodeB]
+				alice, bob := a.user("alice"), b.user("bob")
+				befriend(a, "alice", alice, b, "bob", bob)
+				got(t, b.say("bob", `{"get":{"id":"x","topic":"me","what":"sub"}}`), `"online":true`, `"fn":"alice"`)
+				a.pipes["alice"].send(fmt.Sprintf(`{"del":{"id":"d","what":"user","hard":%t}}`, hard))
+				pass(10 * time.Second)
+				told := b.pipes["bob"].take()
+				if hard {
+					got(t, told, `"what":"gone"`, alice)
+				} else {
+					got(t, told, `"what":"off"`, alice)
+				}
+				list := b.say("bob", `{"get":{"id":"x","topic":"me","what":"sub"}}`)
+				if find(list, `"fn":"alice"`) != "" || find(list, `"online":true`) != "" {
+					t.Errorf("she is still to be seen: %s", list)
+				}
+				if publicOf(t, b, alice) != "" {
+					t.Error("her profile is kept")
+				}
+				b.again("bob2", "bob")
+				again := b.say("bob2", `{"sub":{"id":"s","topic":"`+alice+`","get":{"what":"data"}}}`)
+				if hard {
+					got(t, again, `"code":404`)
+				} else {
+					got(t, again, `"content":"hello"`)
+				}
+				a.post(nodeB, &s2s.Post{From: protocol.UserID(alice), At: 1, Card: &s2s.Card{User: protocol.UserID(alice),
+					Version: time.Now().Add(time.Hour).UnixMilli(), Public: []byte(`{"fn":"back"}`), Auth: protocol.ModeP2P}})
+				if publicOf(t, b, alice) != "" {
+					t.Error("she came back from the dead")
+				}
+			})
+		})
+	}
+}
+
+// A suspended account is so at home only; a guest is at home only, unless the operator
+// says otherwise.
+func TestGuestsAreAtHome(t *testing.T) {
+	inFederation(t, nil, twoNodes, func(r *fed) {
+		a, b := r.sites[nodeA], r.sites[nodeB]
+		bob := b.user("bob")
+		a.open("guest")
+		guest := find(a.say("guest", `{"acc":{"id":"a","user":"new","scheme":"anonymous","login":true}}`), `"code":200`)
+		got(t, a.say("guest", `{"sub":{"id":"s","topic":"`+bob+`"}}`), `"code":403`)
+		id := ctrlOf(guest).Params["user"].(string)
+		got(t, b.say("bob", `{"sub":{"id":"s","topic":"`+id+`"}}`), `"code":404`)
+		_, _, err := b.mesh.Ask(context.Background(), nodeA, &s2s.Ask{Card: protocol.UserID(id)})
+		if protocol.FaultOf(err) != protocol.NotFound {
+			t.Errorf("the card of a guest: %v", err)
+		}
+	})
+}
