@@ -195,7 +195,7 @@ func (d *drip) Read(p []byte) (int, error) {
 		d.after -= n
 		return n, err
 	}
-	time.Sleep(d.pause)
+	nap(d.pause)
 	return d.r.Read(p[:min(len(p), d.each)])
 }
 func (d *drip) Close() error { return nil }
@@ -319,7 +319,7 @@ func TestFetchIsShared(t *testing.T) {
 		first := time.Duration(0)
 		for i := range 5 {
 			wg.Go(func() {
-				time.Sleep(time.Duration(i) * time.Second)
+				nap(time.Duration(i) * time.Second)
 				start := time.Now()
 				_, body, err := b.n.OpenRemoteFile(context.Background(), who, nodeC, id)
 				if err != nil {

@@ -35,7 +35,7 @@ func (f *fed) strange(name protocol.Node, h federation.Handler) *site {
 	f.t.Helper()
 	s := &site{f: f, name: name, key: fedtest.NewKey(f.t), dir: f.t.TempDir(),
 		at: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(len(f.sites) + 1)}), 1)}
-	s.world = &world{t: f.t, pipes: map[string]*pipe{}}
+	s.world = &world{t: f.t, pipes: map[string]*pipe{}, wait: func() { pass(fedPause) }}
 	f.sites[name] = s
 	var err error
 	if s.host, err = f.net.Listen(name, s.key, s.at); err != nil {
@@ -109,7 +109,7 @@ func befriend(a *site, alice, aliceID string, b *site, bob, bobID string) {
 	got(a.t, a.say(alice, `{"sub":{"id":"s","topic":"`+bobID+`"}}`), `"code":200`)
 	got(a.t, a.say(alice, `{"pub":{"id":"hello","topic":"`+bobID+`","content":"hello"}}`), `"code":202`)
 	got(a.t, b.say(bob, `{"sub":{"id":"s","topic":"`+aliceID+`","set":{"sub":{"mode":"JRWPAD"}}}}`), `"code":200`)
-	got(a.t, b.say(bob, `{"set":{"id":"g","topic":"`+aliceID+`","sub":{"user":"`+aliceID+`","mode":"JRWPAD"}}}`), `"code":200`)
+	got(a.t, b.say(bob, `{"set":{"id":"g","topic":"`+aliceID+`","sub":{"user":"`+aliceID+`","mode":"JRWPAD"}}}`), `"id":"g"`)
 	a.f.rest()
 }
 
@@ -127,3 +127,6 @@ func (mute) Answer(context.Context, federation.Peer, *s2s.Ask) (*s2s.Answer, io.
 	return &s2s.Answer{Failed: true, Fault: protocol.NotFound}, nil
 }
 func (mute) Linked(federation.Peer, federation.LinkState) {}
+
+// nap is time that goes by for one of several who do things at once.
+func nap(d time.Duration) { time.Sleep(d) } // a bubble's clock
