@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,7 +137,9 @@ func (d *doctor) checkNames(ctx context.Context, self protocol.Node, key *federa
 	if d.s.LinkAddress(string(self)) == "" || federation.ScopeOf(self) != federation.PublicScope || key == nil {
 		return
 	}
-	resolver, err := dns.New(dns.Config{Servers: d.s.S2S.Resolvers, Fence: federation.NewFence(self, true)})
+	fence := federation.NewFence(self, true) // these are our own addresses, wherever they lead
+	fence.Allow = append(slices.Clone(fence.Allow), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	resolver, err := dns.New(dns.Config{Servers: d.s.S2S.Resolvers, Fence: fence})
 	if err != nil {
 		d.say("dns", bad, "%v", err)
 		return

@@ -109,7 +109,7 @@ type S2S struct {
 	Announce []string `toml:"announce"`
 	// Part in the table by which nodes without DNS are found: "server" also answers
 	// others, "client" only asks, "off". Empty: "server" if the node's name is made
-	// from its key or bootstrap is set, else "off". It takes about 20 MB of memory.
+	// from its key or bootstrap is set, else "off". It takes about 4 MB of memory.
 	DHT string `toml:"dht"`
 	// Nodes of that table to begin with, as "host:port". Peers that this node knows
 	// are tried too.
