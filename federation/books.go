@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -178,6 +179,32 @@ func (b *books) close(todo []settling) {
 	}
 	p.reached()
 }
+
+// tooLarge ends a post that the peer does not take because of its size: it was on no
+// wire, and a void goes in its place.
+func (b *books) tooLarge(lane store.Lane, p *store.Post, post *s2s.Post) error {
+	to := b.l.peer.Name
+	end := Ending{Post: post, How: Refused, Verdict: s2s.Verdict{N: p.N, Outcome: s2s.Refused,
+		Fault: protocol.TooLarge, Reason: "larger than the other node takes"}}
+	err := b.l.m.handler.Returned(b.l.ctx, to, []Ending{end}, func(tx store.Tx) error {
+		for now, err := range tx.Posts(to, lane, p.N-1) {
+			if err != nil {
+				return err
+			}
+			if now.N != p.N || len(now.Body) == 0 {
+				return errParked
+			}
+			break
+		}
+		return tx.Void(to, lane, p.N)
+	})
+	if errors.Is(err, errParked) { // meanwhile: its end is to come
+		return nil
+	}
+	return err
+}
+
+var errParked = errors.New("federation: the post has left its lane")
 
 // settling is what one lane's answers come to.
 type settling struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"parley/protocol"
 	"parley/protocol/s2s"
 	"parley/store"
-	"parley/store/bolt"
 )
 
 func (w *world) ends(n, to *node, i, k int, want ...federation.End) {
@@ -304,105 +302,6 @@ func TestUpgradeWithAQueuedOutbox(t *testing.T) {
 	})
 }
 
-// snapshot copies a store that is not open.
-func (n *node) snapshot() []byte {
-	n.w.Helper()
-	b, err := os.ReadFile(n.file())
-	if err != nil {
-		n.w.Fatal(err)
-	}
-	return b
-}
-
-// putBack makes a copy the store, as a file or by restoring it as a backup.
-func (n *node) putBack(b []byte, restore bool) {
-	n.w.Helper()
-	err := os.Remove(n.file())
-	if restore {
-		from := n.file() + ".backup"
-		err = errors.Join(err, os.WriteFile(from, b, 0o600), bolt.Restore(from, n.file()), os.Remove(from))
-	} else {
-		err = errors.Join(err, os.WriteFile(n.file(), b, 0o600))
-	}
-	if err != nil {
-		n.w.Fatal(err)
-	}
-}
-
-// One node is set back, with messages in flight both ways and written in between. What it
-// has lost is for the comparison; what both have must not come twice, and what is
-// written from then on arrives.
-func TestRestored(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		which   protocol.Node
-		restore bool
-	}{
-		{"the sender's file copied back", "a.example", false},
-		{"the sender's backup restored", "a.example", true},
-		{"the receiver's file copied back", "b.example", false},
-		{"the receiver's backup restored", "b.example", true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			bubble(t, two, func(w *world) {
-				a, b := w.ab()
-				back := w.nodes[c.which]
-				for k := range 20 {
-					a.write(b, 1, k+1)
-				}
-				b.has(a, 1, 20, time.Second)
-				w.net.Block(b.at, a.at) // answers are lost: some posts are pending in the copy
-				for k := range 5 {
-					a.write(b, 1, k+21)
-				}
-				b.has(a, 1, 25, time.Second)
-				back.kill()
-				copied := back.snapshot()
-				w.heal(a, b)
-				back.start()
-				for k := range 10 {
-					a.write(b, 1, k+26)
-				}
-				b.has(a, 1, 35, 2*time.Minute)
-				a.settled(b, time.Minute)
-				w.cut(a, b)
-				for k := range 3 { // written, and lost with the store if it is a's
-					a.write(b, 1, k+36)
-				}
-				back.kill()
-				back.putBack(copied, c.restore)
-				w.heal(a, b)
-				back.start()
-				for k := range 10 {
-					a.write(b, 1, k+101)
-				}
-				w.pass(5 * time.Minute)
-				a.settled(b, time.Minute)
-				got := b.pages(a, 1)
-				if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
-					w.Errorf("b has %v", got)
-				}
-				if len(got) < 10 || !slices.Equal(got[len(got)-10:], []int{101, 102, 103, 104, 105, 106, 107, 108, 109, 110}) {
-					w.Errorf("b has %v: what was written later did not arrive", got)
-				}
-				if back == a && !slices.Contains(got, 35) || back == b && !slices.Contains(got, 38) {
-					w.Errorf("b has %v", got)
-				}
-				if a.book.compare == 0 || b.book.compare == 0 {
-					w.Errorf("compared %d and %d times", a.book.compare, b.book.compare)
-				}
-				compared := a.book.compare + b.book.compare
-				w.net.Sever(a.at, b.at)
-				a.write(b, 1, 111)
-				w.pass(time.Minute)
-				if now := a.book.compare + b.book.compare; now != compared {
-					w.Errorf("compared again")
-				}
-			})
-		})
-	}
-}
-
 func TestFullQueue(t *testing.T) {
 	tune := func(c *federation.Config) { c.Queue = federation.QueueLimits{Posts: 10} }
 	bubbleWith(t, two, tune, func(w *world) {
@@ -528,5 +427,26 @@ func TestOfferedAndNotSent(t *testing.T) {
 		if s := a.stats(b); s.Queued != 16 {
 			w.Errorf("%d posts are kept, want 16", s.Queued)
 		}
+	})
+}
+
+func TestPostLargerThanThePeerTakes(t *testing.T) {
+	tune := func(c *federation.Config) {
+		if c.Store.Meta().Node == "b.example" {
+			c.Limits.Frame = 2000
+		}
+	}
+	bubbleWith(t, two, tune, func(w *world) {
+		a, b := w.ab()
+		a.write(b, 1, 1)
+		big := &s2s.Post{From: user(a.name, 1), To: user(b.name, 1), Message: &s2s.Message{Origin: 2, Content: make([]byte, 5000)}}
+		err := a.db.Update(func(tx store.Tx) error { return a.mesh.Post(tx, b.name, "", big) })
+		if err != nil {
+			w.Fatal(err)
+		}
+		a.write(b, 1, 3)
+		b.reads(a, 1, []int{1, 3}, time.Minute)
+		a.settled(b, time.Minute)
+		w.ends(a, b, 1, 2, federation.Refused)
 	})
 }

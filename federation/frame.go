@@ -23,11 +23,12 @@ const (
 	readBuffer  = 8 << 10
 )
 
-// frameWriter writes frames to a stream: the length as a varint, and CBOR.
+// frameWriter writes frames to a stream.
 type frameWriter struct {
+	codec s2s.Codec
 	s     SendStream
 	w     *bufio.Writer
-	head  [binary.MaxVarintLen64]byte
+	room  []byte         // for the frame that is being written
 	count *atomic.Uint64 // of bytes; may be nil
 	last  int            // size of the last frame
 }

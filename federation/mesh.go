@@ -16,8 +16,8 @@ import (
 
 // Bounds of what goes on at a time.
 const (
-	maxDials    = 32   // connections being made by us
-	maxGreeting = 128  // connections of others that are not links yet
+	maxDials    = 32  // connections being made by us
+	maxGreeting = 128 // connections of others that are not links yet
 )
 
 // Mesh is this node's links with all others. It implements [Network].

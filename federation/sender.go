@@ -184,8 +184,18 @@ func (s *sender) send(p *store.Post) error {
 	s.mu.Lock()
 	s.sent = p.N
 	s.mu.Unlock()
+	raw, err := s2s.Marshal(line)
+	if limit := s.l.theirs.Limits.Frame; err == nil && limit > 0 && len(raw) > limit && line.Post != nil {
+		if err = s.l.books.tooLarge(s.lane, p, line.Post); err == nil {
+			line = &s2s.Line{Void: p.N}
+			raw, err = s2s.Marshal(line)
+		}
+	}
+	if err != nil {
+		return err
+	}
 	s.l.p.counts.posts.Add(1)
-	if err := s.write(line); err != nil {
+	if err := s.writeRaw(raw); err != nil {
 		return err
 	}
 	s.l.p.watchPost(true, line.Post, s.w.last)
@@ -195,6 +205,14 @@ func (s *sender) send(p *store.Post) error {
 // write opens the lane's stream if need be. What is written is sent when the buffer is
 // full or nothing else is to be sent.
 func (s *sender) write(line *s2s.Line) error {
+	raw, err := s2s.Marshal(line)
+	if err != nil {
+		return err
+	}
+	return s.writeRaw(raw)
+}
+
+func (s *sender) writeRaw(raw []byte) error {
 	if s.w == nil {
 		w, err := openSend(s.l.ctx, s.l.conn, streamLane+byte(s.lane))
 		if err != nil {
@@ -204,7 +222,7 @@ func (s *sender) write(line *s2s.Line) error {
 		s.w = w
 	}
 	s.l.touch()
-	return s.w.write(line)
+	return s.w.writeRaw(raw)
 }
 
 // got takes an answer up to a number.
