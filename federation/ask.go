@@ -41,7 +41,7 @@ func (l *link) ask(ctx, first context.Context, a *s2s.Ask) (*s2s.Answer, io.Read
 		l.busy.Add(-1)
 		return nil, nil, askError(first, err)
 	}
-	b := &body{l: l, s: s, r: newFrameReader(s, l.m.cfg.Limits.Frame)}
+	b := &body{l: l, s: s, r: newFrameReader(s, l.codec, l.m.cfg.Limits.Frame)}
 	b.stop = context.AfterFunc(ctx, func() { s.Stop(CloseGoodbye); s.Reset(CloseGoodbye) })
 	stop := context.AfterFunc(first, func() { s.Stop(CloseGoodbye); s.Reset(CloseGoodbye) })
 	defer stop()
@@ -83,7 +83,7 @@ type body struct {
 }
 
 func (b *body) exchange(a *s2s.Ask) (*s2s.Answer, error) {
-	w := newFrameWriter(b.s)
+	w := newFrameWriter(b.s, b.l.codec)
 	w.count, b.r.count = &b.l.p.counts.asksOut, &b.l.p.counts.asksIn
 	if err := errors.Join(w.write(a), w.flush(), b.s.Close()); err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (l *link) acceptAsks() error {
 
 // turnAway answers a question that is one too many.
 func (l *link) turnAway(s Stream) error {
-	w := newFrameWriter(s)
+	w := newFrameWriter(s, l.codec)
 	if s.SetWriteDeadline(time.Now().Add(time.Second)) != nil ||
 		w.write(&s2s.Answer{Failed: true, Fault: protocol.TooMany, Reason: "too many questions at a time", Wait: busyWait}) != nil ||
 		w.flush() != nil {
@@ -178,7 +178,7 @@ func (l *link) answer(ctx context.Context, s Stream) error {
 	if err := s.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return err
 	}
-	r := newFrameReader(s, l.m.cfg.Limits.Frame)
+	r := newFrameReader(s, l.codec, l.m.cfg.Limits.Frame)
 	r.count = &l.p.counts.asksIn
 	a := new(s2s.Ask)
 	n, err := r.read(a)
@@ -205,7 +205,7 @@ func (l *link) answer(ctx context.Context, s Stream) error {
 	if answer == nil {
 		answer = &s2s.Answer{Failed: true, Fault: protocol.Unsupported}
 	}
-	w := newFrameWriter(s)
+	w := newFrameWriter(s, l.codec)
 	w.count = &l.p.counts.asksOut
 	if err := s.SetWriteDeadline(time.Now().Add(bodyStall)); err != nil {
 		return err

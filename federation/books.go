@@ -182,11 +182,15 @@ func (b *books) close(todo []settling) {
 
 // tooLarge ends a post that the peer does not take because of its size: it was on no
 // wire, and a void goes in its place.
-func (b *books) tooLarge(lane store.Lane, p *store.Post, post *s2s.Post) error {
+func (b *books) tooLarge(lane store.Lane, p *store.Post) error {
 	to := b.l.peer.Name
+	post, err := entry(p.Body).post(b.l.codec)
+	if err != nil {
+		return err
+	}
 	end := Ending{Post: post, How: Refused, Verdict: s2s.Verdict{N: p.N, Outcome: s2s.Refused,
 		Fault: protocol.TooLarge, Reason: "larger than the other node takes"}}
-	err := b.l.m.handler.Returned(b.l.ctx, to, []Ending{end}, func(tx store.Tx) error {
+	err = b.l.m.handler.Returned(b.l.ctx, to, []Ending{end}, func(tx store.Tx) error {
 		for now, err := range tx.Posts(to, lane, p.N-1) {
 			if err != nil {
 				return err
@@ -248,7 +252,7 @@ func (b *books) plan(tx store.Tx, lane store.Lane, a answer) (settling, error) {
 		}
 		if v, ok := verdicts[p.N]; ok || entry(p.Body).has(toldUnconfirmed) {
 			v.N = p.N
-			if err := s.add(entry(p.Body), v); err != nil {
+			if err := s.add(b.l.codec, entry(p.Body), v); err != nil {
 				return s, err
 			}
 		}
@@ -260,11 +264,11 @@ func (b *books) plan(tx store.Tx, lane store.Lane, a answer) (settling, error) {
 }
 
 // add plans for one post that was not simply applied.
-func (s *settling) add(e entry, v s2s.Verdict) error {
+func (s *settling) add(c s2s.Codec, e entry, v s2s.Verdict) error {
 	if e.void() { // parked before
 		return nil
 	}
-	p, err := e.post()
+	p, err := e.post(c)
 	if err != nil {
 		return err
 	}

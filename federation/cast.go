@@ -118,7 +118,7 @@ func (c *caster) run() error {
 
 // send sends one: what must arrive in order on the stream, as a datagram what fits.
 func (c *caster) send(cast *s2s.Cast) error {
-	b, err := s2s.Marshal(cast)
+	b, err := c.l.codec.AppendFrame(nil, cast)
 	if err != nil {
 		return err
 	}
@@ -127,13 +127,17 @@ func (c *caster) send(cast *s2s.Cast) error {
 	c.l.p.watchCast(true, cast, len(b))
 	ordered := cast.Call != nil || cast.Presence != nil && cast.Presence.Digest || cast.Here != nil && cast.Here.All
 	if !ordered && len(b) <= s2s.MaxDatagram {
-		c.l.p.counts.castsOut.Add(uint64(len(b)))
+		b, err := c.l.codec.Append(nil, cast)
+		if err != nil {
+			return err
+		}
 		if err := c.l.conn.SendDatagram(b); !errors.Is(err, ErrTooLarge) {
+			c.l.p.counts.castsOut.Add(uint64(len(b)))
 			return err
 		}
 	}
 	if c.w == nil {
-		if c.w, err = openSend(c.l.ctx, c.l.conn, streamCasts); err != nil {
+		if c.w, err = openSend(c.l.ctx, c.l.conn, c.l.codec, streamCasts); err != nil {
 			return err
 		}
 		c.w.count = &c.l.p.counts.castsOut
@@ -150,7 +154,7 @@ func (l *link) hearDatagrams() error {
 		}
 		l.p.counts.castsIn.Add(uint64(len(b)))
 		c := new(s2s.Cast)
-		if err := s2s.Unmarshal(b, c); err != nil {
+		if err := l.codec.Decode(b, c); err != nil {
 			l.p.counts.dropped.Add(1)
 			continue
 		}

@@ -26,6 +26,7 @@ const (
 // candidate is a connection to a proven peer that has said Hello.
 type candidate struct {
 	conn   Conn
+	codec  s2s.Codec
 	peer   Peer
 	theirs *s2s.Hello
 	in     *frameReader // control stream, after Hello
@@ -192,6 +193,7 @@ func (m *Mesh) prove(ctx context.Context, c *candidate, n protocol.Node) error {
 	case err != nil:
 		return closing(CloseOverloaded, "the proof was not found: %v", err)
 	}
+	c.codec = m.codec(n)
 	c.peer = Peer{Name: n, Key: who.Key, Proof: proof, Addr: who.Addr.Addr()}
 	return nil
 }

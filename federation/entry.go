@@ -11,8 +11,8 @@ import (
 )
 
 // An entry is a post as the outbox holds it: a byte of marks, the topic with its length
-// as a varint, so that it is found without looking into the post, and the post in CBOR
-// without its number.
+// as a varint, so that it is found without looking into the post, and the post as
+// s2s.Codec.PostBody has it, for that peer.
 type entry []byte
 
 // Marks of an entry: what its author has been told.
@@ -23,10 +23,8 @@ const (
 
 var errEntry = errors.New("federation: the outbox holds something that is no post")
 
-func newEntry(p *s2s.Post) (entry, error) {
-	numbered := *p
-	numbered.N = 0
-	body, err := s2s.Marshal(&numbered)
+func newEntry(c s2s.Codec, p *s2s.Post) (entry, error) {
+	body, err := c.PostBody(p)
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +56,13 @@ func (e entry) about(t protocol.TopicID) bool {
 	return err == nil && string(topic) == string(t)
 }
 
-func (e entry) post() (*s2s.Post, error) {
+func (e entry) post(c s2s.Codec) (*s2s.Post, error) {
 	_, body, err := e.split()
 	if err != nil {
 		return nil, err
 	}
 	p := new(s2s.Post)
-	return p, s2s.Unmarshal(body, p)
+	return p, c.DecodeOwn(body, p)
 }
 
 func (e entry) has(mark byte) bool { return !e.void() && e[0]&mark != 0 }

@@ -137,7 +137,7 @@ func (m *Mesh) fate(p *store.Post, offered bool, now time.Time) (how End, due ti
 func (p *remote) retire(old []aged) error {
 	ends := make([]Ending, 0, len(old))
 	for _, a := range old {
-		post, err := entry(a.post.Body).post()
+		post, err := entry(a.post.Body).post(p.m.codec(p.name))
 		if err != nil {
 			return err
 		}

@@ -3,10 +3,10 @@ package federation
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
-	"io"
+	"errors"
 	"sync/atomic"
 
+	"parley/protocol"
 	"parley/protocol/s2s"
 )
 
@@ -28,42 +28,38 @@ type frameWriter struct {
 	codec s2s.Codec
 	s     SendStream
 	w     *bufio.Writer
-	room  []byte         // for the frame that is being written
 	count *atomic.Uint64 // of bytes; may be nil
 	last  int            // size of the last frame
 }
 
-func newFrameWriter(s SendStream) *frameWriter {
-	return &frameWriter{s: s, w: bufio.NewWriterSize(s, writeBuffer)}
+func newFrameWriter(s SendStream, c s2s.Codec) *frameWriter {
+	return &frameWriter{codec: c, s: s, w: bufio.NewWriterSize(s, writeBuffer)}
 }
 
 // openSend begins a stream of a kind.
-func openSend(ctx context.Context, c Conn, kind byte) (*frameWriter, error) {
-	s, err := c.OpenSend(ctx)
+func openSend(ctx context.Context, conn Conn, c s2s.Codec, kind byte) (*frameWriter, error) {
+	s, err := conn.OpenSend(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := newFrameWriter(s)
+	w := newFrameWriter(s, c)
 	return w, w.w.WriteByte(kind)
 }
 
 // write adds a frame to the buffer.
-func (w *frameWriter) write(v any) error {
-	b, err := s2s.Marshal(v)
+func (w *frameWriter) write(f s2s.Frame) error {
+	b, err := w.codec.AppendFrame(w.w.AvailableBuffer(), f)
 	if err != nil {
 		return err
 	}
 	return w.writeRaw(b)
 }
 
+// writeRaw adds a frame that is encoded, with its length in front.
 func (w *frameWriter) writeRaw(b []byte) error {
-	n := binary.PutUvarint(w.head[:], uint64(len(b)))
-	w.last = n + len(b)
+	w.last = len(b)
 	if w.count != nil {
-		w.count.Add(uint64(w.last))
-	}
-	if _, err := w.w.Write(w.head[:n]); err != nil {
-		return err
+		w.count.Add(uint64(len(b)))
 	}
 	_, err := w.w.Write(b)
 	return err
@@ -73,38 +69,32 @@ func (w *frameWriter) flush() error { return w.w.Flush() }
 
 // frameReader reads what a frameWriter writes.
 type frameReader struct {
+	codec s2s.Codec
 	s     ReceiveStream
 	r     *bufio.Reader
 	max   int
 	count *atomic.Uint64
 }
 
-func newFrameReader(s ReceiveStream, limit int) *frameReader {
-	return &frameReader{s: s, r: bufio.NewReaderSize(s, readBuffer), max: limit}
+func newFrameReader(s ReceiveStream, c s2s.Codec, limit int) *frameReader {
+	return &frameReader{codec: c, s: s, r: bufio.NewReaderSize(s, readBuffer), max: limit}
 }
 
-// read fills v with the next frame and tells its size. io.EOF: the stream has ended
+// read fills f with the next frame and tells its size. io.EOF: the stream has ended
 // between frames.
-func (r *frameReader) read(v any) (int, error) {
-	n, err := binary.ReadUvarint(r.r)
-	if err != nil {
-		return 0, err
-	}
-	if n > uint64(r.max) {
-		return 0, closing(CloseProtocol, "frame of %d bytes", n)
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r.r, b); err != nil {
-		return 0, err
+func (r *frameReader) read(f s2s.Frame) (int, error) {
+	n, err := r.codec.ReadFrame(r.r, r.max, f)
+	if errors.Is(err, s2s.ErrFrame) {
+		return 0, closing(CloseProtocol, "%v", err)
 	}
 	if r.count != nil {
-		r.count.Add(n)
+		r.count.Add(uint64(n))
 	}
-	if err := s2s.Unmarshal(b, v); err != nil {
-		return 0, closing(CloseProtocol, "malformed frame")
-	}
-	return int(n), nil
+	return n, err
 }
 
 // kind reads the first byte of a stream.
 func (r *frameReader) kind() (byte, error) { return r.r.ReadByte() }
+
+// codec is of the frames of a link with a peer.
+func (m *Mesh) codec(n protocol.Node) s2s.Codec { return s2s.Codec{Self: m.self, Peer: n} }

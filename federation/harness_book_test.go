@@ -192,7 +192,7 @@ func (b *book) Restored(ctx context.Context, p federation.Peer) error {
 	if !fetch {
 		return nil
 	}
-	answer, _, err := b.n.mesh.Ask(ctx, p.Name, &s2s.Ask{Snapshot: "all"})
+	answer, _, err := b.n.mesh.Ask(ctx, p.Name, &s2s.Ask{Snapshot: protocol.NewGroupID(0, p.Name)})
 	if err != nil {
 		return err
 	}

@@ -89,6 +89,7 @@ func (w *world) start() {
 	for _, n := range w.nodes {
 		n.start()
 	}
+	w.pass(time.Millisecond) // until they run
 }
 
 func (w *world) end() {

@@ -51,7 +51,7 @@ func (p *remote) hello() (*s2s.Hello, error) {
 // say opens the control stream with Hello.
 func (c *candidate) say(ctx context.Context, h *s2s.Hello) error {
 	var err error
-	if c.out, err = openSend(ctx, c.conn, streamControl); err != nil {
+	if c.out, err = openSend(ctx, c.conn, c.codec, streamControl); err != nil {
 		return err
 	}
 	if err := c.out.write(&s2s.Control{Hello: h}); err != nil {
@@ -68,7 +68,7 @@ func (c *candidate) hear(ctx context.Context, self protocol.Node) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { s.Stop(CloseIdle) })()
-	c.in = newFrameReader(s, maxHello)
+	c.in = newFrameReader(s, c.codec, maxHello)
 	kind, err := c.in.kind()
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ type link struct {
 	p        *remote
 	m        *Mesh
 	conn     Conn
+	codec    s2s.Codec
 	peer     Peer
 	theirs   *s2s.Hello
 	since    time.Time
@@ -48,7 +49,7 @@ type link struct {
 
 func newLink(p *remote, c *candidate) *link {
 	l := &link{
-		p: p, m: p.m, conn: c.conn, peer: c.peer, theirs: c.theirs, since: time.Now(), in: c.in,
+		p: p, m: p.m, conn: c.conn, codec: c.codec, peer: c.peer, theirs: c.theirs, since: time.Now(), in: c.in,
 		asks: make(chan struct{}, maxAnswers), opened: map[byte]bool{streamControl: true},
 		limit: newLimiter(c.mine.Limits),
 	}
@@ -296,7 +297,7 @@ func (l *link) acceptStreams() error {
 
 // readStream finds out what a stream is for. Kinds that are not known are left alone.
 func (l *link) readStream(s ReceiveStream) error {
-	r := newFrameReader(s, l.m.cfg.Limits.Frame)
+	r := newFrameReader(s, l.codec, l.m.cfg.Limits.Frame)
 	kind, err := r.kind()
 	if err != nil {
 		return streamEnd(err)

@@ -19,7 +19,7 @@ func (m *Mesh) Post(tx store.Tx, to protocol.Node, key string, p *s2s.Post) erro
 	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	e, err := newEntry(p)
+	e, err := newEntry(m.codec(to), p)
 	if err != nil {
 		return err
 	}

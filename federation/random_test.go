@@ -58,7 +58,7 @@ func few(t *testing.T, checks string) {
 // Whatever happens between two nodes: nothing is lost, nothing comes twice, the order of
 // each topic is kept, and every post ends exactly once.
 func TestRandomSchedules(t *testing.T) {
-	few(t, "60")
+	few(t, "25")
 	rapid.Check(t, func(r *rapid.T) {
 		schedule := rapid.SliceOfN(rapid.Custom(drawAct), 1, 40).Draw(r, "schedule")
 		var faults []string
@@ -77,7 +77,7 @@ func TestRandomSchedules(t *testing.T) {
 // The same, and now and then a node is set back: to a copy of its file, or a backup. What
 // either of the two has at the end, both have, unless its author was told otherwise.
 func TestRandomSetbacks(t *testing.T) {
-	few(t, "40")
+	few(t, "15")
 	acts := append([]string{"copy", "copy", "setback", "setback", "setback"}, acts...)
 	draw := rapid.Custom(func(r *rapid.T) act {
 		a := drawAct(r)

@@ -3,7 +3,6 @@ package federation_test
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"testing"
@@ -77,7 +76,7 @@ func (r *rogue) write(s io.Writer, frames ...any) {
 				r.w.Fatal(err)
 			}
 		}
-		if _, err := s.Write(append(binary.AppendUvarint(nil, uint64(len(b))), b...)); err != nil {
+		if _, err := s.Write(append(s2s.AppendVarint(nil, uint64(len(b))), b...)); err != nil {
 			r.w.Fatal(err)
 		}
 	}
@@ -96,16 +95,8 @@ func (r *rogue) hear() *s2s.Control {
 			r.w.Fatalf("stream of kind %d, %v", kind, err)
 		}
 	}
-	n, err := binary.ReadUvarint(r.in)
-	if err != nil {
-		r.w.Fatal(err)
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r.in, b); err != nil {
-		r.w.Fatal(err)
-	}
 	f := new(s2s.Control)
-	if err := s2s.Unmarshal(b, f); err != nil {
+	if _, err := (s2s.Codec{}).ReadFrame(r.in, s2s.MaxFrame, f); err != nil {
 		r.w.Fatal(err)
 	}
 	return f
@@ -299,7 +290,7 @@ func TestOddFrames(t *testing.T) {
 			r.stream(16).Write([]byte{3, 0xff, 0xff, 0xff})
 		}, federation.CloseProtocol},
 		"huge frame": {func(w *world, r *rogue) {
-			r.stream(16).Write(binary.AppendUvarint(nil, 1<<40))
+			r.stream(16).Write(s2s.AppendVarint(nil, 1<<40))
 		}, federation.CloseProtocol},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -169,52 +169,58 @@ func readPage(tx store.Tx, to protocol.Node, l store.Lane, after, upto uint64) (
 	return page, nil
 }
 
-// send writes one post. Its number counts as wired before.
+// send writes one post, around the body that was encoded when it was queued. Its number
+// counts as wired before.
 func (s *sender) send(p *store.Post) error {
-	line := &s2s.Line{Void: p.N}
-	if e := entry(p.Body); !e.void() {
-		post, err := e.post()
-		if err != nil {
-			return err
-		}
-		post.N = p.N
-		line = &s2s.Line{Post: post}
-	}
-	s.l.p.wire(s.lane, p.N)
-	s.mu.Lock()
-	s.sent = p.N
-	s.mu.Unlock()
-	raw, err := s2s.Marshal(line)
-	if limit := s.l.theirs.Limits.Frame; err == nil && limit > 0 && len(raw) > limit && line.Post != nil {
-		if err = s.l.books.tooLarge(s.lane, p, line.Post); err == nil {
-			line = &s2s.Line{Void: p.N}
-			raw, err = s2s.Marshal(line)
+	raw, err := s.encode(p)
+	if limit := s.l.theirs.Limits.Frame; err == nil && limit > 0 && len(raw) > limit && len(p.Body) > 0 {
+		if err = s.l.books.tooLarge(s.lane, p); err == nil {
+			raw, err = s.encode(&store.Post{N: p.N})
 		}
 	}
 	if err != nil {
 		return err
 	}
+	s.l.p.wire(s.lane, p.N)
+	s.mu.Lock()
+	s.sent = p.N
+	s.mu.Unlock()
 	s.l.p.counts.posts.Add(1)
-	if err := s.writeRaw(raw); err != nil {
-		return err
+	if s.l.m.cfg.Watch != nil {
+		post, err := entry(p.Body).post(s.l.codec)
+		if err == nil {
+			s.l.p.watchPost(true, post, len(raw))
+		}
 	}
-	s.l.p.watchPost(true, line.Post, s.w.last)
-	return nil
+	return s.writeRaw(raw)
 }
 
-// write opens the lane's stream if need be. What is written is sent when the buffer is
-// full or nothing else is to be sent.
+// encode makes the frame of a post, or of a void in its place.
+func (s *sender) encode(p *store.Post) ([]byte, error) {
+	if entry(p.Body).void() {
+		return s.l.codec.AppendFrame(nil, &s2s.Line{Void: p.N})
+	}
+	_, body, err := entry(p.Body).split()
+	if err != nil {
+		return nil, err
+	}
+	return s2s.AppendPost(nil, p.N, body)
+}
+
+// write sends a frame; see writeRaw.
 func (s *sender) write(line *s2s.Line) error {
-	raw, err := s2s.Marshal(line)
+	raw, err := s.l.codec.AppendFrame(nil, line)
 	if err != nil {
 		return err
 	}
 	return s.writeRaw(raw)
 }
 
+// writeRaw opens the lane's stream if need be. What is written is sent when the buffer
+// is full or nothing else is to be sent.
 func (s *sender) writeRaw(raw []byte) error {
 	if s.w == nil {
-		w, err := openSend(s.l.ctx, s.l.conn, streamLane+byte(s.lane))
+		w, err := openSend(s.l.ctx, s.l.conn, s.l.codec, streamLane+byte(s.lane))
 		if err != nil {
 			return err
 		}

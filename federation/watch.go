@@ -50,6 +50,8 @@ func postKind(p *s2s.Post) string {
 		return "withdraw"
 	case p.Report != nil:
 		return "report"
+	case p.Follow != nil:
+		return "follow"
 	}
 	return "other"
 }
