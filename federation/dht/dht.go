@@ -166,14 +166,24 @@ func (n *Node) announced(seen []ma.Multiaddr) []ma.Multiaddr {
 
 // diverse keeps the table from being filled by whoever has one network.
 func (n *Node) diverse(_ any, p peer.ID) bool {
-	mine := n.networks(p)
-	count := 0
+	var others [][]netip.Prefix
 	for _, other := range n.kad.RoutingTable().ListPeers() {
-		if other != p && slices.ContainsFunc(n.networks(other), func(s netip.Prefix) bool { return slices.Contains(mine, s) }) {
+		if other != p {
+			others = append(others, n.networks(other))
+		}
+	}
+	return !crowded(n.networks(p), others)
+}
+
+// crowded reports whether the networks of one have enough nodes among the others.
+func crowded(one []netip.Prefix, others [][]netip.Prefix) bool {
+	count := 0
+	for _, other := range others {
+		if slices.ContainsFunc(other, func(s netip.Prefix) bool { return slices.Contains(one, s) }) {
 			count++
 		}
 	}
-	return count < perNetwork
+	return count >= perNetwork
 }
 
 // networks are those from which a peer is connected; loopback is none.

@@ -187,6 +187,27 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// Whoever has one network does not fill the table.
+func TestCrowdedNetworks(t *testing.T) {
+	of := func(texts ...string) (all []netip.Prefix) {
+		for _, s := range texts {
+			all = append(all, federation.Source(netip.MustParseAddr(s)))
+		}
+		return all
+	}
+	table := [][]netip.Prefix{of("192.0.2.1", "2001:db8:1::1"), of("192.0.2.2"), of("198.51.100.1"), nil, of("2001:db8:2::1")}
+	for addr, want := range map[string]bool{
+		"192.0.2.200": true, "192.0.3.1": false, "198.51.100.2": false, "2001:db8:1:ffff::2": false,
+	} {
+		if got := crowded(of(addr), table); got != want {
+			t.Errorf("one more of %s: crowded %v, want %v", addr, got, want)
+		}
+	}
+	if crowded(nil, table) { // not connected, or on loopback
+		t.Error("a node without a network is one too many")
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	id := newIdentity(f)
 	f.Add(signed(f, id, good(id)))
