@@ -84,11 +84,15 @@ func (r *room) setOtherMode(q *request, u protocol.UserID, mode string) error {
 func (r *room) changeMode(q *request, m *member, want, given protocol.Mode) error {
 	sub := m.sub
 	sub.Want, sub.Given, sub.Updated = want, given, q.at
-	err := r.update(func(tx store.Tx) error {
+	var stranger *store.Sub
+	err := r.update(func(tx store.Tx) (err error) {
 		if err := tx.PutSub(&sub); err != nil {
 			return err
 		}
-		if err := r.tellChange(tx, &m.sub, &sub); err != nil {
+		if stranger, err = r.acceptance(tx, &m.sub, &sub); err != nil {
+			return err
+		}
+		if err := r.tellChange(tx, &m.sub, &sub, stranger); err != nil {
 			return err
 		}
 		return r.log(tx, q, eventSub, subEvent{User: sub.User, Want: want, Given: given})
@@ -98,6 +102,9 @@ func (r *room) changeMode(q *request, m *member, want, given protocol.Mode) erro
 	}
 	old := m.sub
 	m.sub = sub
+	if stranger != nil {
+		r.members[stranger.User].sub = *stranger
+	}
 	r.confide()
 	r.blocked(m, old.Want)
 	r.presAcs(q, m, &protocol.Acs{Want: old.Want.Delta(want), Given: old.Given.Delta(given)})

@@ -151,7 +151,7 @@ func (r *room) endSub(q *request, m *member) error {
 		if err := tx.PutSub(&ended); err != nil {
 			return err
 		}
-		if err := r.tellChange(tx, &m.sub, &ended); err != nil {
+		if err := r.tellChange(tx, &m.sub, &ended, nil); err != nil {
 			return err
 		}
 		return r.log(tx, q, eventSub, subEvent{User: ended.User, Ended: true})

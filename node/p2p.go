@@ -170,7 +170,7 @@ func (r *room) comeBack(q *request, m *member, sub store.Sub) error {
 		if err := tx.PutMarks(r.t.id, sub.User, marks); err != nil {
 			return err
 		}
-		if err := r.tellChange(tx, &m.sub, &sub); err != nil {
+		if err := r.tellChange(tx, &m.sub, &sub, nil); err != nil {
 			return err
 		}
 		if err := r.log(tx, q, eventSub, subEvent{User: sub.User, Want: sub.Want, Given: sub.Given}); err != nil {

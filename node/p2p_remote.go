@@ -82,9 +82,29 @@ func (r *room) tellMode(tx store.Tx, mine, theirs *store.Sub, face bool) error {
 	return r.send(tx, key, p)
 }
 
+// acceptance gives a stranger, whom our user wants to write to, what the user gives by
+// default; nil if there is nothing to accept.
+func (r *room) acceptance(tx store.Tx, old, now *store.Sub) (*store.Sub, error) {
+	if r.n.other(r.t.id) == "" || r.n.remote(now.User) || old.Want.Has(protocol.Write) || !now.Want.Has(protocol.Write) {
+		return nil, nil
+	}
+	_, remote := r.ends()
+	m := r.members[remote]
+	if m == nil || m.sub.Given != modeStranger {
+		return nil, nil
+	}
+	u, err := tx.User(now.User)
+	if err != nil {
+		return nil, err
+	}
+	theirs := m.sub
+	theirs.Given, theirs.Updated = maskP2P(u.Defacs.Auth), now.Updated
+	return &theirs, tx.PutSub(&theirs)
+}
+
 // tellChange queues a changed subscription of a conversation with another node, where
 // it concerns the other: that the user wants less is nobody's business.
-func (r *room) tellChange(tx store.Tx, old, now *store.Sub) error {
+func (r *room) tellChange(tx store.Tx, old, now, other *store.Sub) error {
 	if r.n.other(r.t.id) == "" {
 		return nil
 	}
@@ -96,7 +116,9 @@ func (r *room) tellChange(tx store.Tx, old, now *store.Sub) error {
 		}
 	}
 	if now.User == local {
-		if m := r.members[remote]; m != nil {
+		if m := r.members[remote]; other != nil {
+			theirs = other
+		} else if m != nil {
 			theirs = &m.sub
 		}
 		if old.Live() == now.Live() && now.Want&^old.Want == 0 {

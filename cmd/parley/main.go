@@ -82,6 +82,7 @@ The first steps:
 
   parley serve                    a node on this machine, at http://127.0.0.1:6060/
   parley user add alice           an account; or sign up on that page
+  parley demo                     two nodes that talk to each other
 
 A node for others, at a name of its own:
 
