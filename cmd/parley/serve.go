@@ -114,6 +114,11 @@ func serve(ctx context.Context, s *config.Settings, how serving) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	if p.links != nil {
+		if err := registry.Register(linkMetrics{p.links.mesh}); err != nil {
+			return err
+		}
+	}
 	if err := data.settle(fresh); err != nil {
 		return err
 	}
