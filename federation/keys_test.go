@@ -65,7 +65,7 @@ func TestChangeOfKeys(t *testing.T) {
 	inOffice(t, NotaryConfig{}, func(o *office) { // whose clock is in the year 2000
 		o.dns.publish(peer, true, first)
 		o.proves(peer, first, ByDNS)
-		o.passes(now.Sub(time.Now()) + time.Hour)
+		o.passes(time.Until(now) + time.Hour)
 		o.dns.of = nil
 		said, err := r.Statements(peer, time.Now())
 		if err != nil || len(said) != 4 {

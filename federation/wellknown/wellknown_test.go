@@ -188,9 +188,9 @@ func TestProvesNothing(t *testing.T) {
 		"unknown root":        {text(good), func(c *Config) { c.Roots = x509.NewCertPool() }, nil},
 		"fence":               {text(good), func(c *Config) { c.Fence = federation.Fence{} }, federation.ErrFenced},
 		"no such host":        {text(good), func(c *Config) { c.Hosts = hosts{federation.ErrNothing} }, federation.ErrNothing},
-		"redirect":            {func(s *site) { s.serves(http.RedirectHandler("https://evil.example"+Path, 302).ServeHTTP) }, nil, errElsewhere},
-		"redirect to http":    {func(s *site) { s.serves(http.RedirectHandler("http://chat.example.org/", 302).ServeHTTP) }, nil, errElsewhere},
-		"redirect in circles": {func(s *site) { s.serves(http.RedirectHandler(Path, 302).ServeHTTP) }, nil, nil},
+		"redirect":            {func(s *site) { s.serves(http.RedirectHandler("https://evil.example"+Path, http.StatusFound).ServeHTTP) }, nil, errElsewhere},
+		"redirect to http":    {func(s *site) { s.serves(http.RedirectHandler("http://chat.example.org/", http.StatusFound).ServeHTTP) }, nil, errElsewhere},
+		"redirect in circles": {func(s *site) { s.serves(http.RedirectHandler(Path, http.StatusFound).ServeHTTP) }, nil, nil},
 		"endless header": {func(s *site) {
 			s.serves(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("X", strings.Repeat("x", 2*maxHeader))
