@@ -2,6 +2,7 @@ package federation_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"parley/protocol"
 	"parley/protocol/s2s"
 	"parley/store"
+	"parley/store/bolt"
 )
 
 func (w *world) ends(n, to *node, i, k int, want ...federation.End) {
@@ -284,20 +286,41 @@ func TestOneDeadFollowerAmongFifty(t *testing.T) {
 	})
 }
 
-// Posts that an earlier release has queued are sent by this one: the form of what the
+// Posts that the first release has queued are sent by this one: the form of what the
 // outbox holds is fixed.
 func TestUpgradeWithAQueuedOutbox(t *testing.T) {
+	queued := []string{ // messages 1 to 3, the second told to be delayed
+		"00357032703a757372414141414141414141414540612e6578616d706c652c757372414141414141414141414540622e6578" +
+			"616d706c65a4036e7573724141414141414141414145041b000001a0c4506c0005a301010201044131106f757372414141414141414141414540",
+		"01357032703a757372414141414141414141414540612e6578616d706c652c757372414141414141414141414540622e6578" +
+			"616d706c65a4036e7573724141414141414141414145041b000001a0c4506c0005a301020202044132106f757372414141414141414141414540",
+		"00357032703a757372414141414141414141414540612e6578616d706c652c757372414141414141414141414540622e6578" +
+			"616d706c65a4036e7573724141414141414141414145041b000001a0c4506c0005a301030203044133106f757372414141414141414141414540",
+	}
 	bubble(t, two, func(w *world) {
 		a, b := w.ab()
-		b.halt()
-		w.net.Block(a.at, b.at)
-		for k := range 3 {
-			a.write(b, 1, k+1)
-		}
 		a.halt()
-		w.heal(a, b)
+		db, err := bolt.Open(a.file(), bolt.Options{})
+		if err != nil {
+			w.Fatal(err)
+		}
+		lane := federation.LaneOf(topic(a.name, b.name, 1))
+		err = db.Update(func(tx store.Tx) error {
+			for _, q := range queued {
+				body, err := hex.DecodeString(q)
+				if err == nil {
+					err = tx.Enqueue(b.name, lane, &store.Post{Body: body, At: time.Now()})
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err = errors.Join(err, db.Close()); err != nil {
+			w.Fatal(err)
+		}
 		a.start()
-		b.start()
 		b.has(a, 1, 3, time.Minute)
 	})
 }
