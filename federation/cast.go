@@ -116,7 +116,8 @@ func (c *caster) run() error {
 	}
 }
 
-// send sends one: what must arrive in order on the stream, as a datagram what fits.
+// send sends one: on the stream, in order, what says how things stand from now on; as a
+// datagram, if it fits, what is said again soon.
 func (c *caster) send(cast *s2s.Cast) error {
 	b, err := c.l.codec.AppendFrame(nil, cast)
 	if err != nil {
@@ -125,8 +126,7 @@ func (c *caster) send(cast *s2s.Cast) error {
 	c.l.touch()
 	c.l.p.counts.casts.Add(1)
 	c.l.p.watchCast(true, cast, len(b))
-	ordered := cast.Call != nil || cast.Presence != nil && cast.Presence.Digest || cast.Here != nil && cast.Here.All
-	if !ordered && len(b) <= s2s.MaxDatagram {
+	if cast.Note != nil && len(b) <= s2s.MaxDatagram {
 		b, err := c.l.codec.Append(nil, cast)
 		if err != nil {
 			return err
