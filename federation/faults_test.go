@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -373,9 +374,10 @@ func TestDeniedPeer(t *testing.T) {
 func TestFaultOfTheReceiver(t *testing.T) {
 	bubble(t, two, func(w *world) {
 		a, b := w.ab()
-		ill := true
+		var ill atomic.Bool
+		ill.Store(true)
 		b.book.fault = func() error {
-			if ill {
+			if ill.Load() {
 				return context.DeadlineExceeded
 			}
 			return nil
@@ -384,7 +386,7 @@ func TestFaultOfTheReceiver(t *testing.T) {
 			a.write(b, 1, k+1)
 		}
 		w.pass(time.Minute)
-		ill = false
+		ill.Store(false)
 		b.has(a, 1, 500, time.Minute)
 		if s := a.stats(b); s.Failures > 0 || s.Refused > 0 {
 			w.Errorf("figures %+v", s)

@@ -28,11 +28,12 @@ const latency = 10 * time.Millisecond
 // are books: see book.
 type world struct {
 	testing.TB
-	net   *fedtest.Network
-	nodes map[protocol.Node]*node
-	tune  func(*federation.Config)
-	plan  func(store.Store) store.Store  // wraps stores
-	over  func(*node) (transport, error) // in place of net
+	virtual bool // time
+	net     *fedtest.Network
+	nodes   map[protocol.Node]*node
+	tune    func(*federation.Config)
+	plan    func(store.Store) store.Store  // wraps stores
+	over    func(*node) (transport, error) // in place of net
 }
 
 // transport is one that can also end without a word.
@@ -67,6 +68,7 @@ func bubbleWith(t *testing.T, names []protocol.Node, tune func(*federation.Confi
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, names, tune)
+		w.virtual = true
 		w.start()
 		defer w.end()
 		f(w)
@@ -222,8 +224,9 @@ func (n *node) has(from *node, i, k int, within time.Duration) {
 func (n *node) reads(from *node, i int, want []int, within time.Duration) {
 	n.w.Helper()
 	var got []int
-	for end := time.Now().Add(within); ; time.Sleep(within / 50) {
+	for end := time.Now().Add(within); ; n.w.pass(within / 50) {
 		if got = n.pages(from, i); slices.Equal(got, want) {
+			n.w.pass(0)
 			return
 		}
 		if time.Now().After(end) {
@@ -244,7 +247,7 @@ func brief(ks []int) string {
 func (n *node) settled(to *node, within time.Duration) {
 	n.w.Helper()
 	var left uint64
-	for end := time.Now().Add(within); ; time.Sleep(within / 50) {
+	for end := time.Now().Add(within); ; n.w.pass(within / 50) {
 		left = 0
 		err := n.db.View(func(tx store.Tx) error {
 			for _, l := range []store.Lane{0, 1, 2, 3, 128, 129, 130, 131} {
@@ -260,6 +263,7 @@ func (n *node) settled(to *node, within time.Duration) {
 			n.w.Fatal(err)
 		}
 		if left == 0 {
+			n.w.pass(0)
 			return
 		}
 		if time.Now().After(end) {
@@ -290,5 +294,11 @@ func (n *node) stats(of *node) federation.PeerStats {
 	return federation.PeerStats{}
 }
 
-// pass lets time go by.
-func (w *world) pass(d time.Duration) { time.Sleep(d) }
+// pass lets time go by, until all that it causes has happened: then the test may look at
+// what others have written.
+func (w *world) pass(d time.Duration) {
+	time.Sleep(d)
+	if w.virtual {
+		synctest.Wait()
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"parley/protocol"
@@ -42,7 +41,7 @@ func TestFirstPostOnAColdLink(t *testing.T) {
 		begin := time.Now()
 		a.write(b, 1, 1)
 		for len(b.pages(a, 1)) == 0 {
-			time.Sleep(time.Millisecond)
+			w.pass(time.Millisecond)
 		}
 		if d := time.Since(begin); d > 6*latency { // connect, Hello, post
 			w.Errorf("after %v", d)
@@ -61,7 +60,7 @@ func TestCastsArrive(t *testing.T) {
 		b.has(a, 1, 1, time.Second)
 		a.mesh.Cast(b.name, note(nil))
 		a.mesh.Cast(b.name, note(make([]byte, 5000)))
-		time.Sleep(time.Second)
+		w.pass(time.Second)
 		if got := len(b.book.heard); got != 2 {
 			w.Errorf("%d casts were heard, want 2", got)
 		}
@@ -74,7 +73,7 @@ func TestCallMakesALink(t *testing.T) {
 		for range 3 {
 			a.mesh.Cast(b.name, &s2s.Cast{Call: &s2s.Call{From: user(a.name, 1), Event: "ringing"}})
 		}
-		time.Sleep(time.Second)
+		w.pass(time.Second)
 		if got := len(b.book.heard); got != 3 {
 			w.Errorf("%d signals were heard, want 3", got)
 		}
@@ -118,7 +117,7 @@ func TestQuestions(t *testing.T) {
 			w.Errorf("after %v", d)
 		}
 		b.halt()
-		synctest.Wait()
+		w.pass(0)
 		if _, _, err := a.mesh.Ask(w.Context(), b.name, &s2s.Ask{}); !errors.Is(err, protocol.Busy) {
 			w.Errorf("error %v, want Busy", err)
 		}
@@ -129,18 +128,18 @@ func TestIdleLinkCloses(t *testing.T) {
 	bubble(t, two, func(w *world) {
 		a, b := w.ab()
 		a.write(b, 1, 1)
-		time.Sleep(4 * time.Minute)
+		w.pass(4 * time.Minute)
 		if !a.mesh.Linked(b.name) {
 			w.Fatal("the link did not stay")
 		}
-		time.Sleep(2 * time.Minute)
+		w.pass(2 * time.Minute)
 		if a.mesh.Linked(b.name) || b.mesh.Linked(a.name) {
 			w.Fatal("the link stays without a reason")
 		}
 		a.write(b, 1, 2)
 		b.has(a, 1, 2, time.Minute)
 		b.mesh.Keep(a.name, true)
-		time.Sleep(time.Hour)
+		w.pass(time.Hour)
 		if !b.mesh.Linked(a.name) {
 			w.Fatal("the link that is wanted does not stay")
 		}

@@ -46,6 +46,7 @@ func quicBubble(t *testing.T, usual fedtest.Path, f func(w *world, n *fedtest.Pa
 			}
 			return overQUIC{tr, mute}, err
 		}
+		w.virtual = true
 		w.start()
 		defer w.end()
 		f(w, packets)
@@ -81,6 +82,7 @@ func TestOverQUIC(t *testing.T) {
 		if err := errors.Join(err, body.Close()); err != nil || n != 1<<20 {
 			w.Errorf("body of %d bytes, %v", n, err)
 		}
+		w.pass(time.Second)
 		if len(b.book.heard) != 2 {
 			w.Errorf("%d casts were heard, want 2", len(b.book.heard))
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +65,7 @@ func TestRandomSchedules(t *testing.T) {
 		var faults []string
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, two, func(c *federation.Config) { c.Limits.Window = 16 })
+			w.virtual = true
 			w.start()
 			defer w.end()
 			faults = (&play{world: w}).run(schedule)
@@ -89,6 +91,7 @@ func TestRandomSetbacks(t *testing.T) {
 		var faults []string
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, two, func(c *federation.Config) { c.Limits.Window = 16 })
+			w.virtual = true
 			w.start()
 			defer w.end()
 			for _, n := range w.nodes {
@@ -153,8 +156,9 @@ func (n *node) own(to *node, i int) (ks []int) {
 type play struct {
 	*world
 	copies  [2][]byte
-	back    int       // how often a node was set back
-	mood    [2]string // how posts are received
+	back    int // how often a node was set back
+	mu      sync.Mutex
+	mood    [2]string // guarded by mu: how posts are received
 	written [2][3]int // messages, by writer and topic
 }
 
@@ -162,13 +166,16 @@ func (p *play) node(i int) *node { return p.nodes[two[i]] }
 
 func (p *play) run(schedule []act) []string {
 	for i := range 2 {
-		p.node(i).book.refuse = func(post *s2s.Post) *s2s.Verdict { return p.judge(i, post) }
-		p.node(i).book.fault = func() error {
-			if p.mood[i] == "stall" {
+		book := p.node(i).book
+		book.mu.Lock()
+		book.refuse = func(post *s2s.Post) *s2s.Verdict { return p.judge(i, post) }
+		book.fault = func() error {
+			if p.feels(i) == "stall" {
 				return errors.New("stalled")
 			}
 			return nil
 		}
+		book.mu.Unlock()
 	}
 	for _, a := range schedule {
 		p.do(a)
@@ -176,30 +183,42 @@ func (p *play) run(schedule []act) []string {
 	}
 	// All is well again.
 	for i := range 2 {
-		p.mood[i] = ""
+		p.feel(i, "")
 		p.net.Unblock(p.node(i).at, p.node(1-i).at)
 		if p.node(i).stop == nil {
 			p.node(i).start()
 		}
 	}
-	time.Sleep(3 * time.Hour)
+	p.pass(3 * time.Hour)
 	for i := range 2 { // posts of the other may wait for a word of ours
 		p.write(i, 0, 1)
 	}
-	time.Sleep(3 * time.Hour)
+	p.pass(3 * time.Hour)
 	if p.back > 0 {
 		return nil
 	}
 	return slices.Concat(p.check(0), p.check(1))
 }
 
+func (p *play) feel(i int, mood string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mood[i] = mood
+}
+
+func (p *play) feels(i int) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mood[i]
+}
+
 // judge refuses or postpones some of what comes, by the mood.
 func (p *play) judge(i int, post *s2s.Post) *s2s.Verdict {
 	k := post.Message.Origin
 	switch {
-	case p.mood[i] == "refuse" && k%3 == 0:
+	case p.feels(i) == "refuse" && k%3 == 0:
 		return &s2s.Verdict{Outcome: s2s.Refused, Fault: protocol.Denied}
-	case p.mood[i] == "later" && post.From != user(two[1-i], 0):
+	case p.feels(i) == "later" && post.From != user(two[1-i], 0):
 		return &s2s.Verdict{Outcome: s2s.Later, Fault: protocol.TooMany, Wait: 1800}
 	}
 	return nil
@@ -257,11 +276,11 @@ func (p *play) do(a act) {
 			n.mesh.Keep(other.name, a.n%2 == 0)
 		}
 	case "please":
-		p.mood[a.from] = ""
+		p.feel(a.from, "")
 	case "long":
 		time.Sleep(time.Duration(a.n) * 8 * time.Hour)
 	default:
-		p.mood[a.from] = a.what
+		p.feel(a.from, a.what)
 	}
 }
 
