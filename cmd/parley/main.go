@@ -101,7 +101,7 @@ Exit codes: 0 good, 1 failed, 2 called or configured wrongly.`,
 	)
 	inGroup(root, "run", newServe(), newDemo(), newInit(), newConfig(), newCheck(), newKey())
 	inGroup(root, "keep", newUser(), newPeer(), newReport(), newReputation(), newBackup(), newRestore())
-	root.AddCommand(newBenchCmd(), newVersion())
+	root.AddCommand(newTestnet(), newBenchCmd(), newVersion())
 	return root
 }
 

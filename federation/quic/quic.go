@@ -170,7 +170,10 @@ func settings(l Limits) *quicgo.Config {
 		MaxIncomingUniStreams:          l.OneWay,
 		MaxIncomingStreams:             l.BothWays,
 		EnableDatagrams:                true,
-		Allow0RTT:                      false, // what is replayed must not act
+		// The least that all paths carry (RFC 9000 section 14); the default would not pass
+		// where the MTU is the least of IPv6. Larger packets are tried then.
+		InitialPacketSize: 1200,
+		Allow0RTT:         false, // what is replayed must not act
 	}
 }
 

@@ -171,3 +171,22 @@ func TestPresence(t *testing.T) {
 		s.writes(s.al)
 	})
 }
+
+func TestGroup(t *testing.T) {
+	scene(t, func(t *testing.T, s *stage) {
+		carol := s.user(1, "carol")
+		g, err := s.c.NewGroup(s.ctx, "all", s.al, s.bo, carol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range g.Members {
+			if _, err := u.Write(s.ctx, g, 100); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if n := s.c.Ledger.Now(); n.Accepted != 3 || n.Delivered != 6 {
+			t.Errorf("%+v", n)
+		}
+	})
+}

@@ -107,10 +107,23 @@ func (c *Cluster) settlePresence(ctx context.Context, out *Outcome) error {
 			}
 		}
 		if out.Wrong == 0 || time.Now().After(end) {
+			c.noteWrong()
 			return nil
 		}
 		if !vtime.Sleep(ctx, time.Second) {
 			return ctx.Err()
+		}
+	}
+}
+
+// noteWrong tells who is shown wrongly.
+func (c *Cluster) noteWrong() {
+	for _, u := range c.Users() {
+		for _, r := range u.Rooms() {
+			if !r.IsGroup() && !u.Sees(r.other(u)) {
+				o := r.other(u)
+				c.note("presence", "%s does not see that %s is online; linked: %v and %v", u.Name, o.Name, u.m.Linked(o.m), o.m.Linked(u.m))
+			}
 		}
 	}
 }

@@ -209,6 +209,12 @@ func (c *Cluster) NewGroup(ctx context.Context, name string, members ...*User) (
 		return nil, fmt.Errorf("%s makes group %s: %w", members[0].Name, name, err)
 	}
 	for _, u := range members[1:] {
+		// Of other nodes, only who is known can be invited.
+		if c.Room(members[0], u) == nil && u.m != members[0].m {
+			if err := c.introduce(ctx, members[0], u); err != nil {
+				return nil, fmt.Errorf("%s meets %s: %w", members[0].Name, u.Name, err)
+			}
+		}
 		if err := join(ctx, owner, u, sub.Topic); err != nil {
 			return nil, fmt.Errorf("%s joins group %s: %w", u.Name, name, err)
 		}

@@ -240,7 +240,8 @@ func (u *User) attach(ctx context.Context, s *client.Client, topic string) error
 	return err
 }
 
-// fetch gets the history of a topic from a number on, newest first.
+// fetch gets the history of a topic from a number on, newest first. A page may have fewer
+// messages than were asked for.
 func fetch(ctx context.Context, s *client.Client, topic string, since int) ([]*protocol.Data, error) {
 	var all []*protocol.Data
 	for before := 0; ; {
@@ -249,7 +250,7 @@ func fetch(ctx context.Context, s *client.Client, topic string, since int) ([]*p
 			return nil, err
 		}
 		all = append(all, some...)
-		if len(some) < page {
+		if len(some) == 0 || some[len(some)-1].Seq <= since {
 			return all, nil
 		}
 		before = some[len(some)-1].Seq

@@ -98,6 +98,7 @@ type runner struct {
 	usual    vnet.Link
 	res      *Result
 	prepared []map[cluster.Flow]cluster.Count // what nodes had sent when the scenario began
+	quiet    vnet.Stats                       // of the network then
 
 	mu      sync.Mutex
 	users   []*cluster.User       // guarded by mu; by number in the plan; nil: not there yet
@@ -158,6 +159,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	for _, m := range r.c.Machines {
 		r.prepared = append(r.prepared, m.Sent())
 	}
+	r.quiet = r.c.Net.Stats()
 	r.mu.Lock()
 	r.start = time.Now()
 	r.events = nil // of the preparations

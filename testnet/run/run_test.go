@@ -101,7 +101,7 @@ for = "10s"
 do = "sign-off"
 users = ["*@n3"]
 [[event]]
-at = "4m30s"
+at = "4m35s"
 for = "20s"
 do = "link"
 between = [["n1"], ["*"]]

@@ -91,13 +91,13 @@ func (r *runner) take() error {
 		At: r.since(), Begun: now.Begun, Accepted: now.Accepted, Refused: now.Refused, Expected: now.Expected, Delivered: now.Delivered,
 		P50: quantile(now.Late, .5), P99: quantile(now.Late, .99),
 	}
-	for _, m := range r.c.Machines {
+	for i, m := range r.c.Machines {
 		if m.Up() {
 			s.Up++
 		}
 		for flow, n := range m.Sent() {
-			c := &s.Sent[sortOf(flow.Kind)]
-			c.Frames, c.Bytes = c.Frames+n.Frames, c.Bytes+n.Bytes
+			c, before := &s.Sent[sortOf(flow.Kind)], r.prepared[i][flow]
+			c.Frames, c.Bytes = c.Frames+n.Frames-before.Frames, c.Bytes+n.Bytes-before.Bytes
 		}
 		s.Links += m.Links()
 		waiting, err := m.Waiting()
@@ -112,7 +112,7 @@ func (r *runner) take() error {
 		}
 	}
 	net := r.c.Net.Stats()
-	s.Packets, s.Bytes, s.PacketsLost = packets(&net), net.Bytes, lost(&net)
+	s.Packets, s.Bytes, s.PacketsLost = packets(&net)-packets(&r.quiet), net.Bytes-r.quiet.Bytes, lost(&net)-lost(&r.quiet)
 	r.mu.Lock()
 	r.res.Samples = append(r.res.Samples, s)
 	r.mu.Unlock()
@@ -183,6 +183,10 @@ func (r *runner) nodes() {
 	for i, n := range r.plan.Net {
 		m := r.c.Machines[i]
 		res := NodeResult{Name: n.Name, Region: n.Region, Starts: m.Starts(), Sent: m.Sent()}
+		for flow, c := range res.Sent {
+			before := r.prepared[i][flow]
+			res.Sent[flow] = cluster.Count{Frames: c.Frames - before.Frames, Bytes: c.Bytes - before.Bytes}
+		}
 		for _, u := range r.plan.People {
 			if u.Node == i {
 				res.Users++

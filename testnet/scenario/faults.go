@@ -72,13 +72,13 @@ func put[T any](to, from *T) {
 func (r *reader) rule(key string, between []Selection, from, to Selection) Rule {
 	n := len(r.p.Net)
 	switch {
-	case between != nil && (from != nil || to != nil):
+	case len(between) > 0 && len(from)+len(to) > 0:
 		r.wrong(key, "either between, or from and to")
-	case between != nil && len(between) != 2:
+	case len(between) > 0 && len(between) != 2:
 		r.wrong(key+".between", "between has two ends: [[…], […]]")
-	case between != nil:
+	case len(between) > 0:
 		return Rule{From: set(r.chooseNodes(key+".between", between[0]), n), To: set(r.chooseNodes(key+".between", between[1]), n), Both: true}
-	case from == nil || to == nil:
+	case len(from) == 0 || len(to) == 0:
 		r.wrong(key, "between is missing, or from and to")
 	default:
 		return Rule{From: set(r.chooseNodes(key+".from", from), n), To: set(r.chooseNodes(key+".to", to), n)}
@@ -139,8 +139,8 @@ func (r *reader) needs(key string, e *Event) bool {
 	if e.At.Duration >= r.p.Duration.Duration {
 		r.wrong(key+".at", "at %v the scenario has ended", e.At.Duration)
 	}
-	has := map[string]bool{"nodes": e.Nodes != nil, "users": e.Users != nil, "sides": e.Sides != nil, "between": e.Between != nil,
-		"from": e.From != nil, "to": e.To != nil, "up": e.Up.Duration > 0, "down": e.Down.Duration > 0,
+	has := map[string]bool{"nodes": len(e.Nodes) > 0, "users": len(e.Users) > 0, "sides": len(e.Sides) > 0, "between": len(e.Between) > 0,
+		"from": len(e.From) > 0, "to": len(e.To) > 0, "up": e.Up.Duration > 0, "down": e.Down.Duration > 0,
 		"delay": e.Delay.Duration > 0, "link": e.Link != (Link{})}
 	before := len(r.problems)
 	for _, n := range needed {
@@ -193,7 +193,7 @@ func (s *Step) describe() string {
 	case "sign-off":
 		text += " " + list(s.Event.Users)
 	case "cut", "link":
-		if s.Between != nil {
+		if len(s.Between) > 0 {
 			text += " " + list(s.Between[0]) + " – " + list(s.Between[1])
 		} else {
 			text += " " + list(s.From) + " → " + list(s.To)
@@ -237,7 +237,7 @@ func (r *reader) work() {
 	for i, w := range r.p.Work {
 		key := fmt.Sprintf("work[%d]", i)
 		j := Job{Work: w, Who: r.chooseUsers(key+".users", w.Users)}
-		if w.To != nil {
+		if len(w.To) > 0 {
 			j.To = set(r.chooseUsers(key+".to", w.To), len(r.p.People))
 		}
 		if j.Until.Duration == 0 {
@@ -246,7 +246,7 @@ func (r *reader) work() {
 		switch {
 		case w.Kind != "chat" && w.Kind != "group" && w.Kind != "presence":
 			r.wrong(key+".kind", "%q is no work; there are chat, group, presence", w.Kind)
-		case w.Kind != "chat" && w.To != nil:
+		case w.Kind != "chat" && len(w.To) > 0:
 			r.wrong(key+".to", "%q has no to", w.Kind)
 		case w.Every.Duration < time.Millisecond:
 			r.wrong(key+".every", "every must be 1ms or more")

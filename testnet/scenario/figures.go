@@ -1,7 +1,8 @@
 package scenario
 
-// Figures are what is counted and measured in a run, and what each is. Checks are
-// conditions over them; times are in seconds. Those of the machine are not repeatable.
+// Figures are what is counted and measured in a run from the moment on at which everybody
+// has met, and what each is. Checks are conditions over them; times are in seconds. Those
+// of the machine are not repeatable.
 var Figures = map[string]string{
 	"accepted":         "messages that a node has said to have taken (ctrl 202)",
 	"unanswered":       "messages of which the writer was not told whether they were taken",

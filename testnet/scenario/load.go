@@ -54,9 +54,32 @@ var listDefaults = struct {
 	Work{Users: Selection{"*"}, Every: Duration{time.Second}, Away: Duration{10 * time.Second}, Size: 100},
 }
 
+// A Change is made to a scenario before it is resolved.
+type Change func(*Scenario)
+
+// WithSeed changes the seed.
+func WithSeed(seed uint64) Change { return func(s *Scenario) { s.Seed = seed } }
+
+// WithNodes changes how many nodes there are, by the largest of the [[nodes]].
+func WithNodes(n int) Change {
+	return func(s *Scenario) {
+		if len(s.Nodes) == 0 {
+			return
+		}
+		largest, rest := 0, 0
+		for i := range s.Nodes {
+			rest += s.Nodes[i].Count
+			if s.Nodes[i].Count > s.Nodes[largest].Count {
+				largest = i
+			}
+		}
+		s.Nodes[largest].Count += n - rest
+	}
+}
+
 // Load reads and checks a scenario file. The error joins a [Problem] for each thing that
 // is wrong.
-func Load(file string) (*Plan, error) {
+func Load(file string, changes ...Change) (*Plan, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, err
@@ -68,11 +91,11 @@ func Load(file string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(file, text)
+	return Parse(file, text, changes...)
 }
 
 // Parse reads and checks the text of a file; file is its name, also in errors.
-func Parse(file string, text []byte) (*Plan, error) {
+func Parse(file string, text []byte, changes ...Change) (*Plan, error) {
 	s := Default()
 	s.Name = strings.TrimSuffix(filepath.Base(file), ".toml")
 	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
@@ -80,6 +103,9 @@ func Parse(file string, text []byte) (*Plan, error) {
 		return nil, explain(file, text, err)
 	}
 	s.fill()
+	for _, change := range changes {
+		change(&s)
+	}
 	return (&reader{file: file, places: locate(text)}).plan(&s)
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pelletier/go-toml/v2"
+
 	"parley/protocol"
 	"parley/testnet/expr"
 )
@@ -312,3 +314,15 @@ func set(list []int, n int) Set {
 	}
 	return s
 }
+
+// Text is the scenario with all that was left out: what it takes to run it again.
+func (p *Plan) Text() ([]byte, error) {
+	text, err := toml.Marshal(&p.Scenario)
+	if err != nil {
+		return nil, fmt.Errorf("write the scenario: %w", err)
+	}
+	return nothing.ReplaceAll(text, nil), nil
+}
+
+// nothing are keys whose value says nothing.
+var nothing = regexp.MustCompile(`(?m)^(\w+ = (''|\[\]|false)|(join|until|from|for|at|up|down|delay) = '0s')\n`)

@@ -92,7 +92,7 @@ func Reference() string {
 			describe(&b, docs, v)
 		}
 	}
-	b.WriteString("\n## Figures\n\nWhat checks can be about. Times are in seconds.\n\n| figure | is |\n|---|---|\n")
+	b.WriteString("\n## Figures\n\nWhat checks can be about, counted from the moment on at which everybody has met. Times\nare in seconds.\n\n| figure | is |\n|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(Figures)) {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", name, Figures[name])
 	}

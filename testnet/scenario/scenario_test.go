@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,18 @@ that = "lost == 0"
 	}
 	if s := &p.Timeline[1]; !s.Rule.Fits(0, 2) || s.Rule.Fits(2, 0) || s.Text != "link region:eu → *" {
 		t.Errorf("one way %+v", s)
+	}
+	text, err := p.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("again.toml", text)
+	if err != nil {
+		t.Fatalf("what was written cannot be read: %v\n%s", err, text)
+	}
+	same, err := again.Text()
+	if err != nil || string(same) != string(text) || !reflect.DeepEqual(again.Rules, p.Rules) || !slices.Equal(again.Pairs, p.Pairs) || len(again.Timeline) != 2 {
+		t.Errorf("read again, it is something else:\n%s", text)
 	}
 	if j := p.Jobs[0]; len(j.Who) != 4 || j.Until != p.Duration || j.Work.Size != 100 {
 		t.Errorf("job %+v", j)

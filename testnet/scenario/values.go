@@ -33,7 +33,7 @@ func (d *Duration) UnmarshalText(text []byte) (err error) {
 }
 
 // MarshalText writes it so that it can be read again.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.Duration.String()), nil }
+func (d Duration) MarshalText() ([]byte, error) { return []byte(Short(d.Duration)), nil }
 
 // Size is a number of bytes, written "512", "64KiB" or "2MB".
 type Size int64
@@ -86,4 +86,16 @@ func (r *Rate) UnmarshalText(text []byte) error {
 // MarshalText writes it so that it can be read again.
 func (r Rate) MarshalText() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(r), 'g', -1, 64), nil
+}
+
+// Short writes a time span without what is zero in it: "1h", "5m", "30s".
+func Short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

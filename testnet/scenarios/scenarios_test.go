@@ -1,0 +1,61 @@
+package scenarios
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"parley/testnet/run"
+	"parley/testnet/scenario"
+	"parley/testnet/vtime"
+)
+
+// explained is how many lines of comments a scenario begins with, at least.
+const explained = 8
+
+func TestAllAreGoodAndExplained(t *testing.T) {
+	names := Names()
+	if len(names) < 12 || !slices.Contains(names, "hello") {
+		t.Errorf("there are %v", names)
+	}
+	for _, name := range names {
+		p, err := Plan(name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if p.About == "" || len(p.Must) == 0 || p.Name != name {
+			t.Errorf("%s says nothing about itself, or checks nothing", name)
+		}
+		text, err := Text(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		if n := slices.IndexFunc(lines, func(l string) bool { return !strings.HasPrefix(l, "#") }); n < explained || !strings.HasPrefix(lines[0], "# "+name+": ") {
+			t.Errorf("%s is not explained: %d lines of comments", name, n)
+		}
+	}
+	if _, err := Plan("nothing"); err == nil {
+		t.Error("there is a scenario named nothing")
+	}
+}
+
+// TestRun runs those that take a moment; all are run at length elsewhere.
+func TestRun(t *testing.T) {
+	for _, name := range []string{"hello", "partition", "mtu"} {
+		t.Run(name, func(t *testing.T) {
+			p, err := Plan(name, scenario.WithSeed(7))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := run.Run(p, vtime.NewClock(vtime.Options{}), run.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Failed() {
+				t.Errorf("%+v\n%+v\n%s\n%v", res.Checks, res.Invariants, strings.Join(res.Examples, "\n"), res.Figures)
+			}
+		})
+	}
+}
