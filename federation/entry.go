@@ -3,7 +3,6 @@ package federation
 import (
 	"encoding/binary"
 	"errors"
-	"hash/fnv"
 
 	"parley/protocol"
 	"parley/protocol/s2s"
@@ -74,13 +73,8 @@ func (e entry) marked(mark byte) entry {
 	return c
 }
 
-// LaneOf is the lane of a topic's posts (spec/link.md#lanes): FNV-1a of 32 bits over its
-// name, modulo the number of lanes.
-func LaneOf(t protocol.TopicID) store.Lane {
-	h := fnv.New32a()
-	h.Write([]byte(t)) // never fails
-	return store.Lane(h.Sum32() % s2s.Lanes)
-}
+// LaneOf is the lane of a topic's posts (spec/link.md#lanes).
+func LaneOf(t protocol.TopicID) store.Lane { return store.Lane(s2s.LaneOf(t)) }
 
 // parkedLane is where the store keeps the posts of a lane that are to come later.
 func parkedLane(l store.Lane) store.Lane { return l + 128 }

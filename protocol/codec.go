@@ -28,14 +28,16 @@ func Decode(packet []byte) (*Request, error) {
 	return r, nil
 }
 
-// tooDeep looks at brackets outside of strings only; whether they match is left
+func tooDeep(p []byte) bool { return deeper(p, MaxDepth) }
+
+// deeper looks at brackets outside of strings only; whether they match is left
 // to the decoder.
-func tooDeep(p []byte) bool {
+func deeper(p []byte, limit int) bool {
 	depth := 0
 	for i := 0; i < len(p); i++ {
 		switch p[i] {
 		case '{', '[':
-			if depth++; depth > MaxDepth {
+			if depth++; depth > limit {
 				return true
 			}
 		case '}', ']':
@@ -186,4 +188,21 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
+}
+
+// embeds is how many levels of a packet are around a value that it carries.
+const embeds = 4
+
+// CheckJSON returns an error unless j is one JSON value that can be carried in a packet:
+// in UTF-8, and not nested too deeply.
+func CheckJSON(j []byte) error {
+	switch {
+	case !utf8.Valid(j):
+		return errors.New("not UTF-8")
+	case deeper(j, MaxDepth-embeds):
+		return errors.New("nested too deeply")
+	case !json.Valid(j):
+		return errors.New("not JSON")
+	}
+	return nil
 }

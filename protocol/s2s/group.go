@@ -1,6 +1,11 @@
 package s2s
 
-import "parley/protocol"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"parley/protocol"
+)
 
 // Log is a piece of the one log of a group, from its home to a follower: the events
 // after revision After, without gaps.
@@ -41,6 +46,24 @@ type GroupMessage struct {
 	TS      int64  `cbor:"3,keyasint,omitempty"` // ms since 1970
 	Head    []byte `cbor:"4,keyasint,omitempty"`
 	Content []byte `cbor:"5,keyasint,omitempty"`
+}
+
+// messagePrefix stands before what is signed of a message, so that it cannot be taken for
+// something else that a key signs.
+const messagePrefix = "parley group message v1\x00"
+
+// Signed is what the home node of an author signs of a message to a group of another node
+// (spec/link.md#signatures): messagePrefix, group and author, each behind its length in 4
+// bytes, tag (4 bytes), TS (8), SHA-256 of head and of content; numbers big-endian. Seq is
+// not part of it: the home of the group gives that afterwards.
+func (m *GroupMessage) Signed(group protocol.TopicID, author protocol.UserID) []byte {
+	t := []byte(messagePrefix)
+	t = append(binary.BigEndian.AppendUint32(t, uint32(len(group))), group...)
+	t = append(binary.BigEndian.AppendUint32(t, uint32(len(author))), author...)
+	t = binary.BigEndian.AppendUint32(t, m.Tag)
+	t = binary.BigEndian.AppendUint64(t, uint64(m.TS))
+	head, content := sha256.Sum256(m.Head), sha256.Sum256(m.Content)
+	return append(append(t, head[:]...), content[:]...)
 }
 
 // Erasure is a deletion that holds for all.

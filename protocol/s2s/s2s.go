@@ -6,6 +6,8 @@
 package s2s
 
 import (
+	"hash/fnv"
+
 	"parley/protocol"
 )
 
@@ -259,6 +261,14 @@ type Group struct {
 type Report struct {
 	User  protocol.UserID `cbor:"1,keyasint,omitempty"`
 	Count int             `cbor:"2,keyasint,omitempty"`
+}
+
+// LaneOf is the lane of a topic's posts (spec/link.md#lanes): FNV-1a of 32 bits over its
+// id in full, modulo the number of lanes.
+func LaneOf(t protocol.TopicID) uint8 {
+	h := fnv.New32a()
+	h.Write([]byte(t)) // never fails
+	return uint8(h.Sum32() % Lanes)
 }
 
 // TopicID is the topic that a post is about; empty if about none.
