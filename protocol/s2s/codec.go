@@ -79,7 +79,8 @@ func AppendPost(b []byte, n uint64, body []byte) ([]byte, error) {
 	if len(body) < 2 || body[0] <= majorMap || body[0] >= majorMap|23 || body[1] == postN || n == 0 {
 		return b, fmt.Errorf("%w: not the body of a post", ErrFrame)
 	}
-	head := appendHead([]byte{majorMap | 1, linePost, body[0] + 1, postN}, majorUint, n)
+	var room [16]byte
+	head := appendHead(append(room[:0], majorMap|1, linePost, body[0]+1, postN), majorUint, n)
 	b = AppendVarint(b, uint64(len(head)+len(body)-1))
 	return append(append(b, head...), body[1:]...), nil
 }

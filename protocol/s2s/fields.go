@@ -56,8 +56,8 @@ func readNumber[T integer](c *coder) (v T) {
 	return v
 }
 
-// flag is written only if it is true.
-func flag(c *coder, key uint64, v *bool) {
+// boolean is written only if it is true.
+func boolean(c *coder, key uint64, v *bool) {
 	if c.writing {
 		if *v {
 			c.put(key)

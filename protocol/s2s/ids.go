@@ -1,6 +1,7 @@
 package s2s
 
 import (
+	"bytes"
 	"strings"
 
 	"parley/protocol"
@@ -35,15 +36,15 @@ func (c *coder) writeID(id string) {
 }
 
 // lengthen is the id that is written so; "" if there is none.
-func (c *coder) lengthen(short string) string {
-	at := strings.IndexByte(short, '@')
+func (c *coder) lengthen(short []byte) string {
+	at := bytes.IndexByte(short, '@')
 	switch {
-	case at < 0 && short != "" && c.speaker != "":
-		return short + "@" + string(c.speaker)
+	case at < 0 && len(short) > 0 && c.speaker != "":
+		return string(short) + "@" + string(c.speaker)
 	case at > 0 && at < len(short)-1:
-		return short
+		return string(short)
 	case at > 0 && c.hearer != "":
-		return short + string(c.hearer)
+		return string(short) + string(c.hearer)
 	}
 	return ""
 }
@@ -53,7 +54,7 @@ func (c *coder) readID() string {
 	if c.err != nil {
 		return ""
 	}
-	id := c.lengthen(string(short))
+	id := c.lengthen(short)
 	if id == "" {
 		c.fail("%.100q is no id", short)
 	}
@@ -83,14 +84,14 @@ func (c *coder) writeTopic(t protocol.TopicID) {
 }
 
 func (c *coder) readTopic() protocol.TopicID {
-	short := string(c.rawText())
+	short := c.rawText()
 	if c.err != nil {
 		return ""
 	}
 	id := ""
-	if pair, two := strings.CutPrefix(short, p2pPrefix); two {
-		a, b, _ := strings.Cut(pair, ",")
-		if a, b = c.lengthen(a), c.lengthen(b); a != "" && b != "" {
+	if pair, two := bytes.CutPrefix(short, []byte(p2pPrefix)); two {
+		one, other, _ := bytes.Cut(pair, []byte(","))
+		if a, b := c.lengthen(one), c.lengthen(other); a != "" && b != "" {
 			id = p2pPrefix + a + "," + b
 		}
 	} else {

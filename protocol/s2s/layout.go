@@ -1,6 +1,6 @@
 package s2s
 
-// What is on the wire, one line a field: the number is its key (spec/link.md#cbor).
+// What is on the wire, one line a field: the number is its key (spec/link.cddl).
 
 func (h *Hello) layout(c *coder) {
 	text(c, 1, &h.Name)
@@ -115,7 +115,7 @@ func (m *Marks) layout(c *coder) {
 func (m *Mode) layout(c *coder) {
 	number(c, 1, &m.Want)
 	number(c, 2, &m.Given)
-	flag(c, 3, &m.Ended)
+	boolean(c, 3, &m.Ended)
 	optional(c, 4, &m.Card)
 	list(c, 5, &m.Vouchers, octetsItem)
 }
@@ -135,7 +135,7 @@ func (a *Aux) layout(c *coder) {
 
 func (t *Tombstone) layout(c *coder) {
 	user(c, 1, &t.User)
-	flag(c, 2, &t.Erase)
+	boolean(c, 2, &t.Erase)
 	number(c, 3, &t.At)
 	octets(c, 4, &t.Sig)
 }
@@ -151,12 +151,12 @@ func (i *Invite) layout(c *coder) {
 
 func (f *Follow) layout(c *coder) {
 	number(c, 1, &f.Rev)
-	flag(c, 2, &f.Stop)
+	boolean(c, 2, &f.Stop)
 }
 
 func (g *Group) layout(c *coder) {
 	topic(c, 1, &g.ID)
-	flag(c, 2, &g.Channel)
+	boolean(c, 2, &g.Channel)
 	number(c, 3, &g.Created)
 	number(c, 4, &g.Updated)
 	user(c, 5, &g.Owner)
@@ -183,8 +183,8 @@ func (l *Log) layout(c *coder) {
 func (a *LogAck) layout(c *coder) {
 	topic(c, 1, &a.Group)
 	number(c, 2, &a.Rev)
-	flag(c, 3, &a.Reset)
-	flag(c, 4, &a.Stop)
+	boolean(c, 3, &a.Reset)
+	boolean(c, 4, &a.Stop)
 }
 
 func (e *Event) layout(c *coder) {
@@ -195,7 +195,7 @@ func (e *Event) layout(c *coder) {
 	optional(c, 5, &e.Sub)
 	user(c, 6, &e.Owner)
 	optional(c, 7, &e.Desc)
-	flag(c, 8, &e.End)
+	boolean(c, 8, &e.End)
 	octets(c, 9, &e.Sig)
 }
 
@@ -216,7 +216,7 @@ func (m *Membership) layout(c *coder) {
 	user(c, 1, &m.User)
 	number(c, 2, &m.Want)
 	number(c, 3, &m.Given)
-	flag(c, 4, &m.Ended)
+	boolean(c, 4, &m.Ended)
 	optional(c, 5, &m.Card)
 }
 
@@ -251,13 +251,13 @@ func (f *Cast) layout(c *coder) {
 
 func (p *Presence) layout(c *coder) {
 	list(c, 1, &p.Users, element)
-	flag(c, 2, &p.Digest)
-	flag(c, 3, &p.Watch)
+	boolean(c, 2, &p.Digest)
+	boolean(c, 3, &p.Watch)
 }
 
 func (s *Status) layout(c *coder) {
 	user(c, 1, &s.User)
-	flag(c, 2, &s.Online)
+	boolean(c, 2, &s.Online)
 	text(c, 3, &s.UA)
 	number(c, 4, &s.Seen)
 	list(c, 5, &s.To, userItem)
@@ -276,7 +276,7 @@ func (h *Here) layout(c *coder) {
 	topic(c, 1, &h.Group)
 	list(c, 2, &h.On, userItem)
 	list(c, 3, &h.Off, userItem)
-	flag(c, 4, &h.All)
+	boolean(c, 4, &h.All)
 }
 
 func (d *Call) layout(c *coder) {
@@ -296,12 +296,12 @@ func (a *Ask) layout(c *coder) {
 	octets(c, 6, &a.Opinion)
 	optional(c, 7, &a.Command)
 	topic(c, 8, &a.Snapshot)
-	flag(c, 9, &a.Keys)
+	boolean(c, 9, &a.Keys)
 	optional(c, 10, &a.Resume)
 }
 
 func (a *Answer) layout(c *coder) {
-	flag(c, 1, &a.Failed)
+	boolean(c, 1, &a.Failed)
 	number(c, 2, &a.Fault)
 	text(c, 3, &a.Reason)
 	number(c, 4, &a.Wait)

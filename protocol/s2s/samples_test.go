@@ -32,7 +32,8 @@ func sampleCard() *Card {
 
 func sampleGroup() Group {
 	return Group{ID: hubGroup, Created: sampleTime, Updated: sampleTime, Owner: alice, Auth: protocol.ModeGroupAuth,
-		Public: []byte(`{"fn":"Club"}`), Tags: []string{"club"}, Seq: 12, Rev: 30}
+		Anon: protocol.Read, Channel: true,
+		Public: []byte(`{"fn":"Club"}`), Aux: []byte(`{"pins":[3]}`), Tags: []string{"club"}, Seq: 12, Rev: 30}
 }
 
 func members() []Membership {
@@ -59,7 +60,8 @@ func controlSamples() []sample {
 		{"hello", "the first frame of a control stream: a says who it is and where the lanes stand", &Control{Hello: &Hello{
 			Name: "a.example", To: "b.example", Boot: 3, Incarnation: 0x1122334455667788, Known: 0x99aabbccddeeff00,
 			Lanes:    []LaneState{{Lowest: 1, Next: 1}, {Lowest: 5, Next: 9, Applied: 300}, {Lowest: 1, Next: 1}, {Lowest: 1, Next: 1, Applied: 7}},
-			Features: []string{"logs"}, Limits: Limits{Frame: MaxFrame, Content: MaxContent, Window: 256}, Build: "parley 1.0", Time: sampleTime}}},
+			Features: []string{"logs"}, Limits: Limits{Frame: MaxFrame, Content: MaxContent, Window: 256}, Build: "parley 1.0",
+			Succession: []byte{0xa0}, Time: sampleTime}}},
 		{"ack", "posts of lane 2 up to 41 are on b's disk, all applied", &Control{Ack: &Ack{Lane: 2, Upto: 41}}},
 		{"ack with verdicts", "up to 44; 42 is refused (denied), the topic of 44 may come again in 60 s", &Control{Ack: &Ack{Lane: 0, Upto: 44,
 			Verdicts: []Verdict{{N: 42, Outcome: Refused, Fault: protocol.Denied, Reason: "permission denied"},
@@ -67,7 +69,7 @@ func controlSamples() []sample {
 		{"log ack", "a has b's group up to revision 30", &Control{LogAck: &LogAck{Group: theirGroup, Rev: 30}}},
 		{"log ack, reset", "a wants to have the group again from revision 12 on", &Control{LogAck: &LogAck{Group: theirGroup, Rev: 12, Reset: true}}},
 		{"log ack, stop", "nobody at a is in the group any more", &Control{LogAck: &LogAck{Group: theirGroup, Stop: true}}},
-		{"limits", "from now on a takes 64 unanswered posts in a lane, and 100 a second", &Control{Limits: &Limits{Window: 64, Posts: 100}}},
+		{"limits", "from now on a takes 64 unanswered posts in a lane, 100 a second and 1 MiB a second", &Control{Limits: &Limits{Window: 64, Posts: 100, Bytes: 1 << 20}}},
 		{"goodbye", "a is about to close", &Control{Goodbye: &Goodbye{Reason: "shutting down"}}},
 		{"verdict", "by itself, as it may be kept", &Verdict{N: 9, Outcome: Refused, Fault: protocol.NotFound, Reason: "not found"}},
 	}
@@ -121,6 +123,9 @@ func groupSamples() []sample {
 		{"follow", "a has a group of b up to revision 30 and wants what follows", post(func(p *Post) {
 			p.From, p.To, p.Topic, p.Follow = "", "", theirGroup, &Follow{Rev: 30}
 		})},
+		{"follow, stop", "nobody at a is in it any more", post(func(p *Post) {
+			p.From, p.To, p.Topic, p.Follow = "", "", theirGroup, &Follow{Rev: 31, Stop: true}
+		})},
 		{"group marks", "alice has read message 12 of a group of b", post(func(p *Post) {
 			p.To, p.Topic, p.Marks = "", theirGroup, &Marks{Read: &Name{From: alice, Origin: 12}}
 		})},
@@ -132,7 +137,7 @@ func groupSamples() []sample {
 			p.From, p.To, p.Topic, p.Withdraw = "", "", theirGroup, &Withdraw{Key: []byte("0123456789abcdef"), Group: theirGroup}
 		})},
 		{"log", "five events of a group of a: 31 to 35", &Line{Log: &Log{Group: hubGroup, After: 30, Events: []Event{
-			{At: sampleTime, By: alice, Message: &GroupMessage{Seq: 13, Tag: 4, TS: sampleTime, Content: []byte(`"Hi"`)}},
+			{At: sampleTime, By: alice, Message: &GroupMessage{Seq: 13, Tag: 4, TS: sampleTime, Head: []byte(`{"mime":"text/plain"}`), Content: []byte(`"Hi"`)}},
 			{At: sampleTime, By: carol, Message: &GroupMessage{Seq: 14, Tag: 5, TS: sampleTime, Content: []byte(sampleBody)}, Sig: sig},
 			{At: sampleTime, By: alice, Erase: &Erasure{ID: 1, Ranges: []Span{{Low: 13, High: 14}}}},
 			{At: sampleTime, By: alice, Sub: &Membership{User: carol, Want: protocol.ModeGroupAuth, Ended: true}},
@@ -151,6 +156,8 @@ func castSamples() []sample {
 		{"presence, off", "alice has gone", &Cast{Presence: &Presence{Users: []Status{{User: alice, Seen: sampleTime}}}}},
 		{"note", "alice is typing", &Cast{Note: &Note{Topic: protocol.P2P(alice, bob), From: alice, What: "kp"}}},
 		{"note in a group", "carol is typing in a group of a, which passes it on", &Cast{Note: &Note{Topic: hubGroup, From: carol, What: "kp"}}},
+		{"note of a message", "with all that a note can have", &Cast{Note: &Note{Topic: protocol.P2P(alice, bob), From: alice, What: "data",
+			Event: "x", Of: nameOf(), Data: []byte(`{"x":1}`)}}},
 		{"here", "who has come to a group and who has gone", &Cast{Here: &Here{Group: hubGroup, On: []protocol.UserID{alice}, Off: []protocol.UserID{carol}}}},
 		{"here, all", "who is there", &Cast{Here: &Here{Group: hubGroup, On: []protocol.UserID{alice, bob}, All: true}}},
 		{"call", "alice's phone rings for the call that message 7 of bob began", &Cast{Call: &Call{Topic: protocol.P2P(alice, bob),
@@ -165,7 +172,7 @@ func askSamples() []sample {
 		{"ask handle", "who is bob@b.example?", &Ask{Handle: "bob"}},
 		{"ask history", "messages 5 to 9 of a group", &Ask{History: &History{Topic: theirGroup, Low: 5, High: 10, Limit: 24}}},
 		{"ask history of a conversation", "those of bob that alice's node lacks", &Ask{History: &History{Topic: protocol.P2P(alice, bob), Low: 5, High: 10, Limit: 24, Of: bob}}},
-		{"ask file", "from byte 100 on", &Ask{File: &File{ID: "abcdefghijklmnopqrstuvwx", Offset: 100}}},
+		{"ask file", "4 bytes from byte 100 on", &Ask{File: &File{ID: "abcdefghijklmnopqrstuvwx", Offset: 100, Length: 4}}},
 		{"ask opinion", "see spec/reputation.md", &Ask{Opinion: []byte("\x01c.example")}},
 		{"ask command", "alice publishes in a group of b", &Ask{Command: &Command{Key: []byte("0123456789abcdef"), Group: theirGroup, User: alice, At: sampleTime,
 			Request: []byte(`{"pub":{"content":"Hi"}}`), Tag: 77, Sig: []byte(strings.Repeat("\x55", sigSize)), Card: sampleCard()}}},
