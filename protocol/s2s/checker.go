@@ -219,7 +219,9 @@ func (k *checker) event(e *Event) {
 	case e.Message != nil:
 		k.is(e.Message.Seq > 0, "number of a message")
 		k.time(e.Message.TS)
-		k.content(e.Message.Head, e.Message.Content)
+		if len(e.Message.Head)+len(e.Message.Content) > 0 { // else erased since: the place only
+			k.content(e.Message.Head, e.Message.Content)
+		}
 	case e.Erase != nil:
 		k.is(e.Erase.ID >= 0, "number")
 		k.spans(e.Erase.Ranges)

@@ -136,14 +136,15 @@ func groupSamples() []sample {
 		{"withdrawal", "a command, unless it has been applied", post(func(p *Post) {
 			p.From, p.To, p.Topic, p.Withdraw = "", "", theirGroup, &Withdraw{Key: []byte("0123456789abcdef"), Group: theirGroup}
 		})},
-		{"log", "five events of a group of a: 31 to 35", &Line{Log: &Log{Group: hubGroup, After: 30, Events: []Event{
+		{"log", "six events of a group of a: 31 to 36; message 15 was erased since", &Line{Log: &Log{Group: hubGroup, After: 30, Events: []Event{
 			{At: sampleTime, By: alice, Message: &GroupMessage{Seq: 13, Tag: 4, TS: sampleTime, Head: []byte(`{"mime":"text/plain"}`), Content: []byte(`"Hi"`)}},
 			{At: sampleTime, By: carol, Message: &GroupMessage{Seq: 14, Tag: 5, TS: sampleTime, Content: []byte(sampleBody)}, Sig: sig},
+			{At: sampleTime, By: alice, Message: &GroupMessage{Seq: 15}},
 			{At: sampleTime, By: alice, Erase: &Erasure{ID: 1, Ranges: []Span{{Low: 13, High: 14}}}},
 			{At: sampleTime, By: alice, Sub: &Membership{User: carol, Want: protocol.ModeGroupAuth, Ended: true}},
 			{At: sampleTime, By: alice, Owner: bob},
 		}}}},
-		{"log, end", "the group was described anew, then it ended", &Line{Log: &Log{Group: hubGroup, After: 35, Events: []Event{
+		{"log, end", "the group was described anew, then it ended", &Line{Log: &Log{Group: hubGroup, After: 36, Events: []Event{
 			{At: sampleTime, By: alice, Desc: func() *Group { g := sampleGroup(); return &g }()}, {At: sampleTime, End: true}}}}},
 	}
 }

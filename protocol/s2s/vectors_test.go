@@ -279,8 +279,8 @@ func badPosts() []badPost {
 			g.ID = theirGroup
 			p.To, p.Topic, p.Invite = "", hubGroup, &Invite{User: bob, Group: g}
 		}), protocol.Denied, "a node invites to its groups"},
-		{"log of another's group", &Line{Log: &Log{Group: theirGroup, Events: []Event{{End: true}}}}, protocol.Denied, "the connection is closed for this"},
-		{"event of an unknown kind", &Line{Log: &Log{Group: hubGroup, Events: []Event{{At: 1}}}}, protocol.Unsupported, "the follower asks for a snapshot"},
+		{"log of another's group", &Line{Log: &Log{Group: theirGroup, Events: []Event{{End: true}}}}, protocol.Denied, "a home speaks of its own groups"},
+		{"event of an unknown kind", &Line{Log: &Log{Group: hubGroup, Events: []Event{{At: 1}}}}, protocol.Unsupported, "who follows cannot pass over it"},
 	}
 }
 
