@@ -102,6 +102,7 @@ func (p *p2p) begin(q *request, in *protocol.Sub, want protocol.Mode) error {
 	p.members[me] = &member{sub: mine}
 	p.members[peer] = &member{sub: theirs}
 	q.then = func() { p.introduce(q, me, peer) }
+	p.newContact()
 	return nil
 }
 

@@ -360,6 +360,7 @@ func (p *p2p) open(post *s2s.Post) error {
 	}
 	p.rec = rec
 	p.members[post.To], p.members[post.From] = &member{sub: mine}, &member{sub: theirs}
+	p.newContact()
 	p.n.broadcast(post.To, "", &protocol.Response{Pres: &protocol.Pres{Topic: "me", Src: string(post.From), What: "acs",
 		Act: string(post.From), Acs: &protocol.Acs{Want: mine.Want.String(), Given: mine.Given.String()}}}, nil)
 	return nil
@@ -390,6 +391,9 @@ func (p *p2p) receiveMode(post *s2s.Post) error {
 	q := p.n.remoteRequest(post.From, &protocol.Request{Set: &protocol.Set{}})
 	oldMine, oldTheirs := mine.sub, theirs.sub
 	mine.sub, theirs.sub = my, their
+	if oldTheirs.Want != their.Want || oldMine.Given != my.Given || post.Mode.Card != nil {
+		p.confide()
+	}
 	if oldMine.Given != my.Given {
 		p.presAcs(q, mine, &protocol.Acs{Want: oldMine.Want.Delta(my.Want), Given: oldMine.Given.Delta(my.Given)})
 		p.modeChanged(q, mine, oldMine.Mode())

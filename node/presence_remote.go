@@ -155,13 +155,8 @@ func (n *Node) tellAbroad(u protocol.UserID, p protocol.Pres) {
 	if n.cfg.Network == nil || n.remote(u) || p.What == "upd" {
 		return
 	}
-	var tell, all []protocol.Node
-	err := n.store.View(func(tx store.Tx) (err error) {
-		tell, all, err = n.abroad(tx, u)
-		return err
-	})
+	tell, all, err := n.contactsAbroad(u)
 	if err != nil {
-		n.log.Error("presence not told to other nodes", "err", err)
 		return
 	}
 	on := p.What != "off"
@@ -171,16 +166,48 @@ func (n *Node) tellAbroad(u protocol.UserID, p protocol.Pres) {
 		all = nil
 	}
 	if p.What != "ua" {
-		more, less := n.learnt.want(u, all)
-		for _, to := range more {
-			n.cfg.Network.Keep(to, true)
-		}
-		for _, to := range less {
-			defer n.cfg.Network.Keep(to, false)
-		}
+		defer n.want(u, all)()
 	}
 	for _, to := range tell {
 		n.cfg.Network.Cast(to, &s2s.Cast{Presence: &s2s.Presence{Users: []s2s.Status{status}, Watch: p.What == "on"}})
+	}
+}
+
+// contactsAbroad is abroad outside of a transaction; a fault is logged.
+func (n *Node) contactsAbroad(u protocol.UserID) (tell, all []protocol.Node, err error) {
+	err = n.store.View(func(tx store.Tx) (err error) {
+		tell, all, err = n.abroad(tx, u)
+		return err
+	})
+	if err != nil {
+		n.log.Error("presence not told to other nodes", "err", err)
+	}
+	return tell, all, err
+}
+
+// want has links kept to the nodes of a user's contacts while the user is online. What
+// is returned lets go of those that nobody wants any more.
+func (n *Node) want(u protocol.UserID, nodes []protocol.Node) (release func()) {
+	more, less := n.learnt.want(u, nodes)
+	for _, to := range more {
+		n.cfg.Network.Keep(to, true)
+	}
+	return func() {
+		for _, to := range less {
+			n.cfg.Network.Keep(to, false)
+		}
+	}
+}
+
+// newContact keeps a link to the node of a contact that a user of ours, online, has got.
+func (r *room) newContact() {
+	if r.n.other(r.t.id) == "" {
+		return
+	}
+	if u, _ := r.ends(); r.n.userOnline(u) {
+		if _, all, err := r.n.contactsAbroad(u); err == nil {
+			r.n.want(u, all)()
+		}
 	}
 }
 
