@@ -66,7 +66,7 @@ func (n *Node) meet(by, u protocol.UserID) error {
 	if n.cfg.Network.Away(u.Node()) {
 		return nil
 	}
-	if !n.finds.users.allow(time.Now(), string(by)) {
+	if !n.standing.trusts(u.Node()) && !n.finds.users.allow(time.Now(), string(by)) {
 		return protocol.TooMany
 	}
 	ctx, stop := context.WithTimeout(n.outside, askTime)
