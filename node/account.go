@@ -228,6 +228,9 @@ func (e departure) leave(t *topic) error {
 	if m == nil {
 		return nil
 	}
+	if f, ok := k.(*follower); ok {
+		return f.lose(m)
+	}
 	err := r.depart(m, e.hard)
 	if err != nil {
 		r.n.log.Error("deleted user's subscription not removed", "topic", t.id, "user", e.user, "err", err)
@@ -239,8 +242,14 @@ func (e departure) leave(t *topic) error {
 // notes, the own groups, and if so asked the own conversations.
 func (r *room) depart(m *member, hard bool) error {
 	kind := r.t.id.Kind()
+	q := &request{who: Identity{User: m.sub.User}, at: time.Now()}
 	if kind == protocol.KindSelf || m.mode().Has(protocol.Owner) || kind == protocol.KindP2P && hard {
-		err := r.update(func(tx store.Tx) error { return tx.DeleteTopic(r.t.id) })
+		err := r.update(func(tx store.Tx) error {
+			if err := r.log(tx, q, eventEnd, nil); err != nil {
+				return err
+			}
+			return tx.DeleteTopic(r.t.id)
+		})
 		if err == nil {
 			r.end()
 		}
@@ -249,10 +258,26 @@ func (r *room) depart(m *member, hard bool) error {
 	if !m.live() {
 		return nil
 	}
-	q := &request{who: Identity{User: m.sub.User}, at: time.Now()}
 	if err := r.endSub(q, m); err != nil {
 		return err
 	}
 	r.putOut(q, m, func() {})
+	return nil
+}
+
+// lose ends the subscription of a deleted user of ours to a group of another node. The
+// home is told that the user is no more, and tells of all others.
+func (f *follower) lose(m *member) error {
+	if !m.live() || f.n.remote(m.sub.User) {
+		return nil
+	}
+	q := &request{who: Identity{User: m.sub.User}, at: time.Now()}
+	ended := m.sub
+	ended.Ended, ended.Updated = q.at, q.at
+	if err := f.update(func(tx store.Tx) error { return tx.PutSub(&ended) }); err != nil {
+		return err
+	}
+	m.sub = ended
+	f.putOut(q, m, func() {})
 	return nil
 }

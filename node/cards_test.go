@@ -200,3 +200,41 @@ func TestGuestsAreAtHome(t *testing.T) {
 		}
 	})
 }
+
+// What another node says is data: nothing in it becomes a packet of its own, or of
+// somebody else, or a time that clients cannot read.
+func TestContentsAreNotTrusted(t *testing.T) {
+	inFederation(t, nil, []protocol.Node{nodeB}, func(r *fed) {
+		b := r.sites[nodeB]
+		c := r.strange(nodeC, mute{})
+		bob := b.user("bob")
+		eve := protocol.NewUserID(9, nodeC)
+		post := func(p *s2s.Post) {
+			p.From, p.To = eve, protocol.UserID(bob)
+			c.post(nodeB, p)
+		}
+		post(&s2s.Post{At: 1, Mode: &s2s.Mode{Want: protocol.ModeP2P, Given: protocol.ModeP2P}})
+		b.say("bob", `{"sub":{"id":"s","topic":"`+string(eve)+`","set":{"sub":{"mode":"JRWPAD"}}}}`)
+		for i, m := range []s2s.Message{
+			{Content: []byte(`1}},{"ctrl":{"code":205}`)},
+			{Content: []byte(`"x","from":"` + bob + `"`)},
+			{Content: []byte(`"x"`), Head: []byte(`{"a":1},"from":"x"`)},
+			{Content: []byte(`"x"`), Head: []byte(`[1]`)},
+			{Content: []byte{'"', 0xff, '"'}},
+			{Content: []byte(`"x"`), Head: []byte("{\"a\":\"\xff\"}")},
+		} {
+			m.Origin, m.Tag = 100+i, 1
+			post(&s2s.Post{At: 1, Message: &m})
+		}
+		if p := b.pipes["bob"].take(); len(p) > 0 {
+			t.Errorf("bob got %s", p)
+		}
+		for i, at := range []int64{-1 << 62, 0, 1 << 62} {
+			post(&s2s.Post{At: at, Message: &s2s.Message{Origin: 200 + i, Tag: 1, Content: []byte(`"fine"`),
+				Head: []byte(`{"sender":"` + bob + `","x-parley-status":"bounced","x-other":1}`)}})
+			p := b.pipes["bob"].take()
+			data := find(p, `"content":"fine"`)
+			got(t, []string{data}, `"ts":"20`, `"head":{"x-other":1}`)
+		}
+	})
+}

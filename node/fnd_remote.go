@@ -212,7 +212,7 @@ func foundAbroad(a *s2s.Answer, at protocol.Node) *protocol.SubDesc {
 // isFace reports whether what another node says is the public part of somebody can be
 // passed on.
 func isFace(public []byte) bool {
-	return len(public) <= maxField && (len(public) == 0 || json.Valid(public))
+	return len(public) <= maxField && (len(public) == 0 || isJSON(public))
 }
 
 // remoteTime is a time of another node's, if clients can read it.

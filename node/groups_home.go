@@ -91,10 +91,10 @@ func (n *Node) membership(tx store.Tx, sub *store.Sub) (*s2s.Membership, error) 
 	if err != nil {
 		return nil, err
 	}
-	if len(u.Public) <= maxInlineCard && !n.remote(u.ID) {
-		m.Card = n.cardOf(u)
+	if len(u.Public) <= maxInlineCard {
+		m.Card, err = n.anyCard(tx, u)
 	}
-	return m, nil
+	return m, err
 }
 
 // Behind implements federation.Logs.

@@ -34,13 +34,18 @@ func signedMessage(group protocol.TopicID, m *store.Message) []byte {
 }
 
 // verified reports whether a message that the home relays is of its author: of a user of
-// the home itself, or signed by the author's node.
+// the home itself, or signed by the author's node; and one that can be shown. Heads that
+// only nodes set, and calls, which are between two, are taken off then.
 func (f *follower) verified(ctx context.Context, m *store.Message, sig []byte) error {
-	by := m.From.Node()
-	if by == f.t.id.Home() {
-		return nil
+	head, err := outsideHead(m.Head, true)
+	if err != nil || !isJSON(m.Content) || remoteTime(m.TS.UnixMilli()) == nil {
+		return protocol.Malformed
 	}
-	return f.n.cfg.Network.Verify(ctx, by, m.TS.UnixMilli(), signedMessage(f.t.id, m), sig)
+	if by := m.From.Node(); by != f.t.id.Home() {
+		err = f.n.cfg.Network.Verify(ctx, by, m.TS.UnixMilli(), signedMessage(f.t.id, m), sig)
+	}
+	m.Head = head
+	return err
 }
 
 // receive applies a post of the home.
@@ -76,7 +81,7 @@ func (f *follower) begin(in *s2s.Invite, user *store.User) error {
 		if err := f.n.checkSubs(tx, user.ID); err != nil {
 			return err
 		}
-		if err := errors.Join(tx.PutTopic(rec), tx.Raise(f.t.id, in.Group.Seq, in.Group.Rev)); err != nil {
+		if err := errors.Join(putGroup(tx, rec), tx.Raise(f.t.id, in.Group.Seq, in.Group.Rev)); err != nil {
 			return err
 		}
 		for i, m := range in.Members {
@@ -94,6 +99,8 @@ func (f *follower) begin(in *s2s.Invite, user *store.User) error {
 	for i := range subs {
 		f.setMember(&subs[i])
 	}
+	f.n.relayed.introduce(in.Members...)
+	f.n.relayed.introduce(in.Members...)
 	f.welcome(in.User, in.By)
 	return nil
 }
@@ -101,7 +108,7 @@ func (f *follower) begin(in *s2s.Invite, user *store.User) error {
 // record is the description of the group here. What the home says of trust stays there.
 func (f *follower) record(g *s2s.Group) *store.Topic {
 	rec := &store.Topic{ID: f.t.id, Channel: g.Channel, Created: time.UnixMilli(g.Created), Updated: time.UnixMilli(g.Updated),
-		Owner: g.Owner, Defacs: store.Defacs{Auth: g.Auth, Anon: g.Anon}, Public: g.Public, Aux: g.Aux}
+		Owner: g.Owner, Defacs: store.Defacs{Auth: g.Auth, Anon: g.Anon}, Public: shownJSON(g.Public), Aux: shownJSON(g.Aux)}
 	if f.rec != nil {
 		rec.Trusted, rec.Base = f.rec.Trusted, f.rec.Base
 		if rec.Owner == "" {
@@ -109,6 +116,14 @@ func (f *follower) record(g *s2s.Group) *store.Topic {
 		}
 	}
 	return rec
+}
+
+// putGroup stores the description of a group of another node, and names its picture.
+func putGroup(tx store.Tx, rec *store.Topic) error {
+	if err := tx.PutTopic(rec); err != nil {
+		return err
+	}
+	return useFiles(tx, store.RefTopic(rec.ID), pictures(rec.ID.Home(), rec.Public), rec.Updated)
 }
 
 // subOf is the subscription that a membership makes, with what is only known here.
@@ -126,10 +141,11 @@ func (f *follower) subOf(m *s2s.Membership, now time.Time) store.Sub {
 	return sub
 }
 
-// putMember stores a subscription, and the face of its user if it comes along.
+// putMember stores a subscription, and the face of its user if it comes along and is
+// the home's to show; see introduce for others.
 func (f *follower) putMember(tx store.Tx, m *s2s.Membership, sub *store.Sub, now time.Time) error {
 	if f.n.remote(m.User) {
-		if m.Card != nil && m.Card.User == m.User {
+		if m.Card != nil && m.Card.User == m.User && m.User.Node() == f.t.id.Home() {
 			if _, err := putCard(tx, m.Card, now); err != nil {
 				return err
 			}
@@ -323,6 +339,11 @@ func (f *follower) messageStep(ctx context.Context, e *s2s.Event) (*step, error)
 		if err := tx.Append(f.t.id, m); err != nil {
 			return err
 		}
+		if files := namedFiles(f.n.name, m.Content); len(files) > 0 {
+			if err := useFiles(tx, store.RefMessage(f.t.id, m.Seq), files, m.TS); err != nil {
+				return err
+			}
+		}
 		if m.Seq != g.Seq {
 			return fmt.Errorf("node: message %d of %s came as number %d", g.Seq, f.t.id, m.Seq)
 		}
@@ -382,6 +403,7 @@ func (f *follower) subStep(q *request, in *s2s.Membership) *step {
 			}
 			m := f.setMember(&sub)
 			f.showSub(q, m, &old)
+			f.n.relayed.introduce(*in)
 		},
 	}
 }
@@ -439,7 +461,7 @@ func (f *follower) ownerStep(q *request, to protocol.UserID) *step {
 
 func (f *follower) descStep(q *request, g *s2s.Group) *step {
 	rec := f.record(g)
-	return &step{store: func(tx store.Tx) error { return tx.PutTopic(rec) }, then: func() {
+	return &step{store: func(tx store.Tx) error { return putGroup(tx, rec) }, then: func() {
 		aux := string(f.rec.Aux) != string(rec.Aux)
 		face := string(f.rec.Public) != string(rec.Public) || f.rec.Defacs != rec.Defacs
 		f.rec = rec

@@ -33,6 +33,7 @@ type Node struct {
 	uploads  *uploadLimits
 	spending *quota // of bytes, by user
 	finds    *finds
+	relayed  *relayed
 	imports  *imports
 	exports  *exports
 
@@ -80,6 +81,7 @@ func New(cfg Config) (*Node, error) {
 	n.uploads = newUploadLimits(&cfg)
 	n.spending = newQuota(float64(cfg.Limits.UserBytes), userBurst*cfg.Limits.UserBytes)
 	n.finds = newFinds()
+	n.relayed = &relayed{n: n}
 	n.imports = newImports(n)
 	n.exports = newExports()
 	n.metrics = newMetrics(cfg.Metrics, n)

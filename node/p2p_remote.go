@@ -233,9 +233,7 @@ func (p *p2p) prepareRemote(from federation.Peer, post *s2s.Post) (*pending, err
 		return nil, err
 	}
 	out.origin, out.m.Tag = post.Message.Origin, post.Message.Tag
-	if sent := time.UnixMilli(post.At); sent.Before(out.m.TS) {
-		out.m.TS = sent
-	}
+	out.m.TS = sentAt(post.At, out.m.TS)
 	return out, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"parley/protocol"
 	"parley/protocol/s2s"
@@ -93,6 +94,9 @@ func (r *room) outward(tx store.Tx, m *store.Message) (*s2s.Message, error) {
 // to what is not there is left out; an edit of it, or of another's message, is refused.
 func (r *room) inward(tx store.Tx, p *s2s.Post) (protocol.Pub, error) {
 	in := protocol.Pub{Content: p.Message.Content}
+	if !utf8.Valid(p.Message.Head) || len(in.Content) > 0 && !isJSON(in.Content) { // clients get it as it is
+		return in, protocol.Malformed
+	}
 	if len(p.Message.Head) > 0 {
 		if err := json.Unmarshal(p.Message.Head, &in.Head); err != nil {
 			return in, protocol.Malformed
@@ -262,7 +266,7 @@ func (r *room) auxOutward(tx store.Tx, aux []byte) (*s2s.Aux, error) {
 // auxInward is the reverse.
 func (r *room) auxInward(in *s2s.Aux) ([]byte, error) {
 	var doc map[string]json.RawMessage
-	if len(in.JSON) > maxField || len(in.JSON) > 0 && json.Unmarshal(in.JSON, &doc) != nil {
+	if !isFace(in.JSON) || len(in.JSON) > 0 && json.Unmarshal(in.JSON, &doc) != nil {
 		return nil, protocol.Malformed
 	}
 	if doc["pins"] == nil {

@@ -174,10 +174,7 @@ func (p *p2p) recover(post *s2s.Post) error {
 	if len(post.Message.Head)+len(post.Message.Content) > p.n.cfg.Limits.MaxMessage {
 		return nil
 	}
-	m := &store.Message{From: post.From, TS: time.UnixMilli(post.At), Tag: post.Message.Tag}
-	if now := time.Now(); m.TS.After(now) {
-		m.TS = now
-	}
+	m := &store.Message{From: post.From, TS: sentAt(post.At, time.Now()), Tag: post.Message.Tag}
 	err := p.n.store.View(func(tx store.Tx) error {
 		seq, err := tx.Named(p.t.id, post.From, post.Message.Origin, post.Message.Tag)
 		if err != nil {
@@ -192,11 +189,11 @@ func (p *p2p) recover(post *s2s.Post) error {
 		}
 		m.Content = in.Content
 		if len(in.Head) > 0 {
-			m.Head = jsonObject(in.Head)
+			m.Head, err = outsideHead(jsonObject(in.Head), false)
 		}
-		return nil
+		return err
 	})
-	if f := faultOf(err); err != nil && (f == protocol.Exists || f == protocol.NotFound || f == protocol.Denied) {
+	if f := faultOf(err); err != nil && (f == protocol.Exists || f == protocol.Malformed || f == protocol.NotFound || f == protocol.Denied) {
 		return nil
 	}
 	if err != nil {
