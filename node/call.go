@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parley/protocol"
+	"parley/protocol/s2s"
 	"parley/store"
 )
 
@@ -14,27 +15,36 @@ import (
 // fate is a new message that replaces that one.
 type call struct {
 	seq      int
+	name     s2s.Name // of that message
 	caller   protocol.UserID
-	from     *session // the caller's
-	to       *session // the callee's, once accepted
+	from     *session // the caller's; nil in an image of another node's call
+	to       *session // the callee's, once accepted; nil if at another node
+	taken    bool     // accepted
+	acted    bool     // of an image: our user has accepted or hung up
+	refused  bool     // the callee's node knows nothing of it
 	mime     json.RawMessage
 	content  []byte
 	accepted time.Time
 	cancel   func()
 }
 
+// exchanged are the notes that both parties of an accepted call send.
+var exchanged = []string{"offer", "answer", "ice-candidate"}
+
 // ringOut is the event of a call that nobody took in time.
 type ringOut struct{ seq int }
 
 // callCheck decides whether a {pub} may begin a call. Only "started" is a client's to
-// say; other states are the node's.
-func (r *room) callCheck(in *protocol.Pub) error {
+// say; other states are those of the node whose call it is.
+func (r *room) callCheck(q *request, in *protocol.Pub) error {
 	state := headString(in.Head, "webrtc")
 	switch {
 	case in.Head["webrtc"] == nil:
 		return nil
 	case r.t.id.Kind() != protocol.KindP2P:
 		return protocol.Denied
+	case q.s.answered != nil && state != "started":
+		return r.turnCheck(q, in)
 	case len(r.n.cfg.Calls.ICE) == 0:
 		return protocol.NotOffered
 	case r.call != nil:
@@ -58,16 +68,17 @@ func (r *room) callPublished(q *request, in *protocol.Pub, m *store.Message) {
 	if in.Head["webrtc"] == nil {
 		return
 	}
-	c := &call{seq: m.Seq, caller: q.who.User, from: q.s, mime: in.Head["mime"], content: m.Content}
+	c := &call{seq: m.Seq, name: *nameOf(m), caller: q.who.User, from: q.s, mime: in.Head["mime"], content: m.Content}
 	c.cancel = r.t.after(r.n.cfg.Calls.Timeout, ringOut{m.Seq})
 	r.call = c
+	r.keepLink(true)
 }
 
 // apply: the call is missed.
 func (e ringOut) apply(t *topic) {
 	p, ok := t.kind.(*p2p)
-	if ok && p.call != nil && p.call.seq == e.seq && p.call.to == nil {
-		p.hangUp(nil, "missed", "")
+	if ok && p.call != nil && p.call.seq == e.seq && !p.call.taken {
+		p.hangUp("missed", "")
 	}
 }
 
@@ -80,16 +91,20 @@ func (r *room) callNote(q *request, m *member, in *protocol.Note) {
 	callee := q.who.User != c.caller
 	switch in.Event {
 	case "ringing":
-		if callee && c.to == nil {
+		if callee && !c.taken {
 			r.callInfo(c.from, q.who.User, in)
 		}
 	case "accept":
-		if callee && c.to == nil {
-			r.accept(q, in)
+		switch {
+		case !callee || c.taken:
+		case c.image():
+			r.acceptHere(q, in)
+		case r.accept(q.who.User, q.s, in):
+			r.acceptedElsewhere(q)
 		}
 	case "offer", "answer", "ice-candidate":
 		switch {
-		case q.s == c.from && c.to != nil:
+		case q.s == c.from && c.taken:
 			r.callInfo(c.to, q.who.User, in)
 		case q.s == c.to:
 			r.callInfo(c.from, q.who.User, in)
@@ -99,24 +114,33 @@ func (r *room) callNote(q *request, m *member, in *protocol.Note) {
 	}
 }
 
-// callInfo passes a note on to one session.
+// callInfo passes a note on to one session, or if there is none, to the other's node.
 func (r *room) callInfo(to *session, from protocol.UserID, in *protocol.Note) {
+	if to == nil {
+		r.castCall(from, in.Event, in.Payload)
+		return
+	}
 	to.send(&protocol.Response{Info: &protocol.Info{Topic: r.policy.name(to.who.User, false), From: string(from),
 		What: "call", Seq: in.Seq, Event: in.Event, Payload: in.Payload}})
 }
 
-// accept makes the callee's session the other party.
-func (r *room) accept(q *request, in *protocol.Note) {
+// accept makes the callee, in a session or at another node, the other party.
+func (r *room) accept(callee protocol.UserID, s *session, in *protocol.Note) bool {
 	c := r.call
-	if err := r.turn("accepted", q.who.User, 0); err != nil {
+	if err := r.turn("accepted", callee, 0); err != nil {
 		r.n.log.Error("call not accepted", "err", err)
-		return
+		return false
 	}
-	c.to, c.accepted = q.s, q.at
+	c.to, c.taken, c.accepted = s, true, time.Now()
 	c.cancel()
-	r.callInfo(c.from, q.who.User, in)
+	r.callInfo(c.from, callee, in)
+	return true
+}
+
+// acceptedElsewhere lets the callee's other sessions ring no more.
+func (r *room) acceptedElsewhere(q *request) {
 	info := &protocol.Info{Topic: "me", Src: r.policy.name(q.who.User, false), From: string(q.who.User),
-		What: "call", Seq: c.seq, Event: "accept"}
+		What: "call", Seq: r.call.seq, Event: "accept"}
 	r.n.broadcast(q.who.User, "", &protocol.Response{Info: info}, q.s)
 }
 
@@ -140,7 +164,7 @@ func (r *room) turn(state string, by protocol.UserID, lasted time.Duration) erro
 	}
 	q := &request{who: Identity{User: c.caller}, at: time.Now()}
 	m := &store.Message{From: c.caller, TS: q.at.Truncate(time.Millisecond), Tag: uint32(random()), Head: h, Content: c.content}
-	if err := r.store([]*pending{{q: q, r: r, m: m}}); err != nil {
+	if err := r.store([]*pending{{q: q, r: r, m: m, told: c.refused}}); err != nil {
 		return err
 	}
 	r.deliver(m, nil)
@@ -151,17 +175,21 @@ func (r *room) turn(state string, by protocol.UserID, lasted time.Duration) erro
 func (r *room) hangUpBy(s *session, u protocol.UserID) {
 	c := r.call
 	switch {
-	case c.to != nil && (s == c.from || s == c.to):
-		r.hangUp(s, "finished", u)
-	case c.to == nil && u == c.caller:
-		r.hangUp(s, "missed", u)
-	case c.to == nil:
-		r.hangUp(s, "declined", u)
+	case c.image():
+		if s == c.to || !c.taken {
+			r.leaveImage(u, "hang-up")
+		}
+	case c.taken && (s == c.from || s == c.to):
+		r.hangUp("finished", u)
+	case !c.taken && u == c.caller:
+		r.hangUp("missed", u)
+	case !c.taken:
+		r.hangUp("declined", u)
 	}
 }
 
 // hangUp ends the call and tells everybody. A fault of the disk does not keep it up.
-func (r *room) hangUp(_ *session, state string, by protocol.UserID) {
+func (r *room) hangUp(state string, by protocol.UserID) {
 	c := r.call
 	var lasted time.Duration
 	sender := by
@@ -171,11 +199,24 @@ func (r *room) hangUp(_ *session, state string, by protocol.UserID) {
 	if state == "missed" || state == "disconnected" {
 		sender = ""
 	}
-	c.cancel()
 	if err := r.turn(state, sender, lasted); err != nil {
 		r.n.log.Error("end of call not stored", "err", err)
 	}
+	if r.n.other(r.t.id) != "" && !c.refused {
+		r.castCall(c.caller, "hang-up", nil)
+	}
+	r.callOver(by)
+}
+
+// callOver tells our users that a call is over.
+func (r *room) callOver(by protocol.UserID) {
+	c := r.call
+	c.cancel()
 	r.call = nil
+	if c.image() {
+		c.to, r.lastCall = nil, c
+	}
+	r.keepLink(false)
 	info := protocol.Info{What: "call", Seq: c.seq, Event: "hang-up"}
 	r.fan(func(*attachment) bool { return true }, nil, func(name string, _ bool) *protocol.Response {
 		i := info
@@ -193,7 +234,11 @@ func (r *room) hangUp(_ *session, state string, by protocol.UserID) {
 
 // callLeft ends the call of a session that has left the room.
 func (r *room) callLeft(s *session) {
-	if c := r.call; c != nil && (s == c.from || s == c.to) {
-		r.hangUp(s, "disconnected", "")
+	switch c := r.call; {
+	case c == nil || s != c.from && s != c.to:
+	case c.image():
+		r.leaveImage(s.who.User, eventGone)
+	default:
+		r.hangUp("disconnected", "")
 	}
 }

@@ -40,10 +40,7 @@ func (n *Node) Deliver(ctx context.Context, from federation.Peer, lane store.Lan
 	defer n.wg.Done()
 	var done []s2s.Verdict
 	for len(in) > 0 {
-		run := 0
-		for run < len(in) && (in[run].Post == nil || in[run].Post.Message != nil) {
-			run++
-		}
+		run := together(in)
 		var vs []s2s.Verdict
 		var err error
 		if run > 0 {
@@ -58,6 +55,22 @@ func (n *Node) Deliver(ctx context.Context, from federation.Peer, lane store.Lan
 		in = in[len(vs):]
 	}
 	return done, nil
+}
+
+// together is how many entries from the first on can share a transaction: messages that
+// do not name one another.
+func together(in []federation.Incoming) (run int) {
+	before := map[s2s.Name]bool{}
+	for _, e := range in {
+		if e.Post != nil && (e.Post.Message == nil || slices.ContainsFunc(e.Post.Message.Named(), func(n s2s.Name) bool { return before[n] })) {
+			break
+		}
+		if e.Post != nil {
+			before[s2s.Name{From: e.Post.From, Origin: e.Post.Message.Origin, Tag: e.Post.Message.Tag}] = true
+		}
+		run++
+	}
+	return run
 }
 
 // refused is the verdict on a post that is against the rules.
@@ -126,6 +139,7 @@ func (n *Node) deliverMessages(ctx context.Context, from federation.Peer, lane s
 		if p != nil {
 			p.r.stored(p)
 			p.r.deliver(p.m, nil)
+			p.r.callArrived(p.q.in.Pub, p.m)
 		}
 	}
 	return verdicts, nil
@@ -261,6 +275,8 @@ func (n *Node) Hear(from federation.Peer, c *s2s.Cast) {
 		n.hearPresence(from.Name, c.Presence)
 	case c.Note != nil:
 		n.tellRemote(from, c.Note.Topic, &noteEvent{from, c.Note})
+	case c.Call != nil:
+		n.tellRemote(from, c.Call.Topic, &callEvent{from, c.Call})
 	}
 }
 

@@ -219,6 +219,9 @@ func (p *p2p) prepareRemote(from federation.Peer, post *s2s.Post) (*pending, err
 		}
 		var err error
 		in, err = p.inward(tx, post)
+		if err == nil && in.Head["webrtc"] != nil && p.fromStranger(post.From) {
+			err = &protocol.Error{Fault: protocol.Policy, What: "not yet accepted: no calls"}
+		}
 		return err
 	})
 	if errors.Is(err, protocol.Exists) {
@@ -228,8 +231,12 @@ func (p *p2p) prepareRemote(from federation.Peer, post *s2s.Post) (*pending, err
 		return nil, err
 	}
 	q := p.n.remoteRequest(post.From, &protocol.Request{Pub: &in})
+	sender := headString(in.Head, "sender")
 	out, err := p.prepare(q)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.callSender(out.m, &in, sender, post.To); err != nil {
 		return nil, err
 	}
 	out.origin, out.m.Tag = post.Message.Origin, post.Message.Tag

@@ -359,6 +359,7 @@ func (n *Node) linked(to protocol.Node, s federation.LinkState) {
 	case federation.LinkClosed:
 		n.forgetPresence(to)
 	case federation.LinkLost:
+		n.cutCalls(to)
 		time.AfterFunc(learntTime, func() {
 			if n.enter() {
 				if n.learnt.unchanged(to, count) {

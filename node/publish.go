@@ -121,7 +121,7 @@ func (r *room) prepare(q *request) (*pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.callCheck(in); err != nil {
+	if err := r.callCheck(q, in); err != nil {
 		return nil, err
 	}
 	if q.late() {

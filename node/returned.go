@@ -70,6 +70,8 @@ func (n *Node) Returned(ctx context.Context, _ protocol.Node, ends []federation.
 func (p *p2p) bounce(e federation.Ending) (*store.Message, error) {
 	head := map[string]any{"auto": true, "x-parley-status": e.How.String()}
 	switch sent := e.Post.Message; {
+	case sent != nil && p.callRefused(e):
+		return nil, nil // that the call is over says it
 	case sent != nil:
 		err := p.n.store.View(func(tx store.Tx) error {
 			seq, err := tx.Named(p.t.id, e.Post.From, sent.Origin, sent.Tag)

@@ -7,6 +7,7 @@ package s2s
 
 import (
 	"hash/fnv"
+	"slices"
 
 	"parley/protocol"
 )
@@ -269,6 +270,15 @@ func LaneOf(t protocol.TopicID) uint8 {
 	h := fnv.New32a()
 	h.Write([]byte(t)) // never fails
 	return uint8(h.Sum32() % Lanes)
+}
+
+// Named are the messages that one names.
+func (m *Message) Named() []Name {
+	all := slices.Clone(m.Seqs)
+	for _, n := range m.Refs {
+		all = append(all, n)
+	}
+	return all
 }
 
 // TopicID is the topic that a post is about; empty if about none.
