@@ -47,8 +47,7 @@ type User struct {
 	seen    map[protocol.UserID]bool // guarded by mu; who is shown as online
 	notices int                      // guarded by mu; of presence
 	signIns int                      // guarded by mu
-	drawn   chan struct{}            // guarded by mu; closed when something was heard
-	heard   map[*Room][]string       // guarded by mu; texts of others, for scripts
+	heard   int                      // guarded by mu; messages of others
 }
 
 // NewUser makes an account at a machine whose node runs, and signs in.
@@ -56,8 +55,8 @@ func (c *Cluster) NewUser(ctx context.Context, machine int, login string) (*User
 	m := c.Machines[machine]
 	u := &User{
 		Name: login + "@" + string(m.Name), c: c, m: m, login: login, password: "password of " + login,
-		changed: make(chan struct{}), ready: make(chan struct{}), drawn: make(chan struct{}), wanted: true,
-		rooms: map[string]*Room{}, last: map[string]int{}, seen: map[protocol.UserID]bool{}, heard: map[*Room][]string{},
+		changed: make(chan struct{}), ready: make(chan struct{}), wanted: true,
+		rooms: map[string]*Room{}, last: map[string]int{}, seen: map[protocol.UserID]bool{},
 	}
 	var err error
 	if u.ID, err = m.AddUser(ctx, login, u.password); err != nil {
@@ -315,24 +314,17 @@ func (u *User) data(topic string, d *protocol.Data) bool {
 		return false
 	}
 	m, first := u.c.Ledger.Heard(u.No, d.Content, time.Now())
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	if first {
-		u.heard[room] = append(u.heard[room], textOf(d.Content))
-	}
-	close(u.drawn)
-	u.drawn = make(chan struct{})
-	if first {
+		u.mu.Lock()
+		u.heard++
+		u.mu.Unlock()
 		u.c.heard(u, m)
 	}
 	return true
 }
 
-func textOf(content json.RawMessage) string {
-	var s string
-	_ = json.Unmarshal(content, &s) // no text: ""
-	return s
-}
+// Heard is how many messages of others the client got.
+func (u *User) Heard() int { u.mu.Lock(); defer u.mu.Unlock(); return u.heard }
 
 // Notices is how many notices of presence the user got; SignIns, how many sessions there
 // were.
