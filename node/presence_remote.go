@@ -301,7 +301,7 @@ func (n *Node) answerWatch(to protocol.Node, came []s2s.Status) {
 				}
 				if visible(mine, theirs) {
 					told[u] = true
-					list = append(list, n.status(u))
+					list = append(list, s2s.Status{User: u, Online: true}) // there may be many
 				}
 			}
 		}

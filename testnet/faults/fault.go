@@ -2,6 +2,9 @@ package faults
 
 import (
 	"context"
+	"io"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -103,4 +106,44 @@ func oneWay(p *pair, ctx context.Context) error {
 	err := p.wait(ctx, 15*time.Second)
 	p.pass(true, true)
 	return err
+}
+
+// peerSetBack stops the receiver, keeps a copy of its database, lets it go on, and puts
+// the copy back: what has come meanwhile is gone there.
+func peerSetBack(p *pair, ctx context.Context) error {
+	db := filepath.Join(p.receiver.data, "parley.db")
+	kept := db + ".kept"
+	swap := func(from, to string) error {
+		if err := p.wait(ctx, time.Second); err != nil {
+			return err
+		}
+		if err := p.receiver.kill(); err != nil {
+			return err
+		}
+		if err := copyFile(from, to); err != nil {
+			return err
+		}
+		return p.start(ctx, p.receiver)
+	}
+	if err := swap(db, kept); err != nil {
+		return err
+	}
+	return swap(kept, db)
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
 }

@@ -51,7 +51,7 @@ func (p *pair) measure(ctx context.Context, c Case) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Case, r.Took, r.Growth = c.Name, time.Since(began), growth
+	r.Case, r.Took, r.Growth, r.Unordered = c.Name, time.Since(began), growth, c.Unordered
 	return r, nil
 }
 

@@ -17,6 +17,14 @@ func FigureTable(w io.Writer, all []Figure) error {
 	return t.Flush()
 }
 
+// orderOf marks where order is not promised.
+func orderOf(r *Result) string {
+	if r.Unordered {
+		return fmt.Sprintf("(%d)", r.Disordered)
+	}
+	return fmt.Sprint(r.Disordered)
+}
+
 // Table prints results, and beside them what was measured on XMPP servers.
 func Table(w io.Writer, all []*Result) error {
 	known := map[string]Case{}
@@ -26,8 +34,8 @@ func Table(w io.Writer, all []*Result) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "case\tsent\tlost\tdoubled\tdelivered and bounced\tout of order\tbounced\tall there after\tsender's memory\t")
 	for _, r := range all {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t%+.1f MiB\t\n", r.Case, r.Sent, r.Lost, r.Doubled, r.Both,
-			r.Disordered, r.Bounced, r.Took.Round(100*time.Millisecond), float64(r.Growth)/(1<<20))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%d\t%v\t%+.1f MiB\t\n", r.Case, r.Sent, r.Lost, r.Doubled, r.Both,
+			orderOf(r), r.Bounced, r.Took.Round(100*time.Millisecond), float64(r.Growth)/(1<<20))
 	}
 	if err := t.Flush(); err != nil {
 		return err
