@@ -192,7 +192,10 @@ func (l *link) answer(ctx context.Context, s Stream) error {
 	l.p.watchAsk(false, a, n)
 	var answer *s2s.Answer
 	var body io.ReadCloser
-	if a.Ping != nil {
+	if err := a.Check(l.peer.Name); err != nil {
+		f := protocol.FaultOf(err)
+		answer = &s2s.Answer{Failed: true, Fault: f, Reason: f.Text()}
+	} else if a.Ping != nil {
 		answer = &s2s.Answer{Ping: a.Ping}
 	} else if a.Keys {
 		answer = l.m.answerKeys()

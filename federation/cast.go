@@ -184,6 +184,10 @@ func (l *link) hear(c *s2s.Cast, size int) error {
 	}
 	l.touch()
 	l.p.watchCast(false, c, size)
+	if c.Check(l.peer.Name) != nil {
+		l.p.counts.dropped.Add(1)
+		return nil
+	}
 	if c.Presence != nil && (c.Presence.Watch || c.Presence.Digest) {
 		l.watched.Store(c.Presence.Watch)
 	}

@@ -250,7 +250,7 @@ func TestOneDeadFollowerAmongFifty(t *testing.T) {
 		write := func(n int) {
 			for range n {
 				err := hub.db.Update(func(tx store.Tx) error {
-					return tx.AppendEvent(group, &store.Event{TS: time.Now(), Body: []byte(`"x"`)})
+					return tx.AppendEvent(group, &store.Event{TS: time.Now(), Seq: 1, Body: []byte(`"x"`)})
 				})
 				if err != nil {
 					w.Fatal(err)

@@ -140,6 +140,10 @@ func (l *link) followed(lane store.Lane, p *s2s.Log) error {
 	if LaneOf(p.Group) != lane {
 		return closing(CloseProtocol, "log of a group in lane %d", lane)
 	}
+	if err := p.Check(l.peer.Name); err != nil { // without an answer no more of it comes
+		l.m.quiet.warn(l.m.log, "piece of a group's log not taken", l.peer.Name, err)
+		return nil
+	}
 	var a *s2s.LogAck
 	err := l.into[lane].persist(func() (err error) {
 		a, err = l.m.logs.Follow(l.ctx, l.peer, p)

@@ -3,6 +3,7 @@ package federation_test
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestCastsArrive(t *testing.T) {
 		a.write(b, 1, 1)
 		b.has(a, 1, 1, time.Second)
 		a.mesh.Cast(b.name, note(nil))
-		a.mesh.Cast(b.name, note(make([]byte, 5000)))
+		a.mesh.Cast(b.name, note([]byte(`"`+strings.Repeat("x", 5000)+`"`)))
 		w.pass(time.Second)
 		if got := len(b.book.heard); got != 2 {
 			w.Errorf("%d casts were heard, want 2", got)
@@ -71,7 +72,8 @@ func TestCallMakesALink(t *testing.T) {
 	bubble(t, two, func(w *world) {
 		a, b := w.ab()
 		for range 3 {
-			a.mesh.Cast(b.name, &s2s.Cast{Call: &s2s.Call{From: user(a.name, 1), Event: "ringing"}})
+			a.mesh.Cast(b.name, &s2s.Cast{Call: &s2s.Call{Topic: topic(a.name, b.name, 1), From: user(a.name, 1),
+				Of: s2s.Name{From: user(b.name, 1), Origin: 1}, Event: "ringing"}})
 		}
 		w.pass(time.Second)
 		if got := len(b.book.heard); got != 3 {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,8 @@ func TestOverQUIC(t *testing.T) {
 		write(300)
 		both(time.Minute)
 		a.mesh.Cast(b.name, &s2s.Cast{Presence: &s2s.Presence{Digest: true}})
-		a.mesh.Cast(b.name, &s2s.Cast{Note: &s2s.Note{Data: make([]byte, 5000)}})
+		a.mesh.Cast(b.name, &s2s.Cast{Note: &s2s.Note{Topic: topic(a.name, b.name, 1), From: user(a.name, 1),
+			Data: []byte(`"` + strings.Repeat("x", 5000) + `"`)}})
 		_, body, err := a.mesh.Ask(w.Context(), b.name, &s2s.Ask{File: &s2s.File{Length: 1 << 20}})
 		if err != nil {
 			w.Fatal(err)

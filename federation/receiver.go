@@ -200,10 +200,20 @@ func (r *receiver) barred(in Incoming) (s2s.Verdict, bool) {
 		return v, true
 	}
 	if in.N > r.asked { // once for each
-		r.asked, r.bar = in.N, r.l.m.cfg.Gate.Admit(r.l.peer, in.Post)
+		r.asked, r.bar = in.N, r.l.judge(in.Post)
 		r.bar.N = in.N
 	}
 	return r.bar, r.bar.N == in.N && r.bar.Outcome != s2s.Applied
+}
+
+// judge refuses a post that makes no sense, or is not the peer's to send, and has the gate
+// look at others.
+func (l *link) judge(p *s2s.Post) s2s.Verdict {
+	if err := p.Check(l.peer.Name); err != nil {
+		f := protocol.FaultOf(err)
+		return s2s.Verdict{Outcome: s2s.Refused, Fault: f, Reason: f.Text()}
+	}
+	return l.m.cfg.Gate.Admit(l.peer, p)
 }
 
 // deliver hands posts to the node, again after a fault of ours until it has taken some.
