@@ -52,6 +52,8 @@ func (l *learnt) set(s s2s.Status) bool {
 	case !s.Online:
 		delete(users, s.User)
 		return was
+	case was && s.UA == "": // which client is not told again
+		return false
 	case users == nil:
 		users = map[protocol.UserID]string{}
 		l.online[s.User.Node()] = users
@@ -274,6 +276,9 @@ func (n *Node) learn(s s2s.Status) {
 	n.tellContacts(s.User, pres)
 }
 
+// maxAgents is of how many users one answer also says which clients they use.
+const maxAgents = 16
+
 // answerWatch tells a node whose users came online of ours whom these may see.
 func (n *Node) answerWatch(to protocol.Node, came []s2s.Status) {
 	var list []s2s.Status
@@ -301,7 +306,7 @@ func (n *Node) answerWatch(to protocol.Node, came []s2s.Status) {
 				}
 				if visible(mine, theirs) {
 					told[u] = true
-					list = append(list, s2s.Status{User: u, Online: true}) // there may be many
+					list = append(list, n.status(u))
 				}
 			}
 		}
@@ -310,6 +315,11 @@ func (n *Node) answerWatch(to protocol.Node, came []s2s.Status) {
 	if err != nil {
 		n.log.Error("presence not told to another node", "err", err)
 		return
+	}
+	if len(list) > maxAgents {
+		for i := range list {
+			list[i].UA = ""
+		}
 	}
 	if len(list) > 0 {
 		n.cfg.Network.Cast(to, &s2s.Cast{Presence: &s2s.Presence{Users: list}})
