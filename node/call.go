@@ -202,9 +202,6 @@ func (r *room) hangUp(state string, by protocol.UserID) {
 	if err := r.turn(state, sender, lasted); err != nil {
 		r.n.log.Error("end of call not stored", "err", err)
 	}
-	if r.n.other(r.t.id) != "" && !c.refused {
-		r.castCall(c.caller, "hang-up", nil)
-	}
 	r.callOver(by)
 }
 
@@ -213,9 +210,6 @@ func (r *room) callOver(by protocol.UserID) {
 	c := r.call
 	c.cancel()
 	r.call = nil
-	if c.image() {
-		c.to, r.lastCall = nil, c
-	}
 	r.keepLink(false)
 	info := protocol.Info{What: "call", Seq: c.seq, Event: "hang-up"}
 	r.fan(func(*attachment) bool { return true }, nil, func(name string, _ bool) *protocol.Response {

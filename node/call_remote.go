@@ -51,8 +51,7 @@ func (r *room) turnCheck(q *request, in *protocol.Pub) error {
 // is the one thing of the kind that the caller's node knows.
 func (r *room) callSender(m *store.Message, in *protocol.Pub, sender string, to protocol.UserID) error {
 	_, seq, _ := parseRef(in.Head["replace"])
-	did := func(c *call) bool { return c != nil && c.image() && c.acted && c.seq == seq }
-	if sender != string(to) || !did(r.call) && !did(r.lastCall) {
+	if c := r.call; c == nil || !c.image() || !c.acted || seq != c.seq || sender != string(to) {
 		return nil
 	}
 	in.Head["sender"] = jsonString(sender)
@@ -164,14 +163,9 @@ func (e *callEvent) apply(t *topic) {
 	}
 }
 
-// callHeard is what the caller says.
+// callHeard is what the caller says; that it hangs up is said by the turn.
 func (p *p2p) callHeard(in *protocol.Note, from protocol.UserID) {
-	c := p.call
-	switch {
-	case from != c.caller:
-	case in.Event == "hang-up":
-		p.callOver(from)
-	case slices.Contains(exchanged, in.Event) && c.to != nil:
+	if c := p.call; from == c.caller && c.to != nil && slices.Contains(exchanged, in.Event) {
 		p.callInfo(c.to, from, in)
 	}
 }

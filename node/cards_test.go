@@ -238,3 +238,28 @@ func TestContentsAreNotTrusted(t *testing.T) {
 		}
 	})
 }
+
+// What was written while a node was away arrives whole, also a message, its correction
+// and an answer to it that come at once.
+func TestCorrectionsThatWaited(t *testing.T) {
+	inFederation(t, nil, twoNodes, func(r *fed) {
+		a, b := r.sites[nodeA], r.sites[nodeB]
+		alice, bob := a.user("alice"), b.user("bob")
+		befriend(a, "alice", alice, b, "bob", bob)
+		r.cut(nodeA, nodeB)
+		pass(2 * time.Minute)
+		first := find(a.say("alice", `{"pub":{"id":"w1","topic":"`+bob+`","content":"helo"}}`), `"code":202`)
+		seq := int(ctrlOf(first).Params["seq"].(float64))
+		a.say("alice", fmt.Sprintf(`{"pub":{"id":"w2","topic":%q,"head":{"replace":":%d"},"content":"hello again"}}`, bob, seq))
+		a.say("alice", fmt.Sprintf(`{"pub":{"id":"w3","topic":%q,"head":{"reply":"%d"},"content":"no answer?"}}`, bob, seq))
+		r.heal(nodeA, nodeB)
+		b.pipes["bob"].take()
+		pass(5 * time.Minute)
+		told := b.pipes["bob"].take()
+		got(t, told, `"content":"hello again"`, `"replace":":`)
+		got(t, told, `"content":"no answer?"`, `"reply":"`)
+		if s := find(a.pipes["alice"].take(), "bounced"); s != "" {
+			t.Errorf("alice: %s", s)
+		}
+	})
+}

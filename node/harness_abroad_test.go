@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"io"
 	"net/netip"
@@ -130,3 +131,11 @@ func (mute) Linked(federation.Peer, federation.LinkState) {}
 
 // nap is time that goes by for one of several who do things at once.
 func nap(d time.Duration) { time.Sleep(d) } // a bubble's clock
+
+// KeysAt implements federation.Historian.
+func (f *fed) KeysAt(_ context.Context, n protocol.Node, _ time.Time) ([]ed25519.PublicKey, error) {
+	if s := f.sites[n]; s != nil {
+		return []ed25519.PublicKey{s.key.Public()}, nil
+	}
+	return nil, nil
+}
