@@ -31,7 +31,6 @@ func (p *Post) Check(from protocol.Node) error {
 	} else if n > 1 {
 		return protocol.Errorf(protocol.Malformed, "post of %d kinds", n)
 	}
-	k.time(p.At)
 	k.own(p.From, p.Message == nil && p.Delete == nil && p.Marks == nil && p.Mode == nil && p.Aux == nil)
 	if p.To != "" {
 		k.user(p.To)

@@ -269,7 +269,7 @@ func badPosts() []badPost {
 		{"head that is no object", message(func(m *Message) { m.Head = []byte(`[1]`) }), protocol.Malformed, "head is an object"},
 		{"message without number", message(func(m *Message) { m.Origin = 0 }), protocol.Malformed, "numbers begin with 1"},
 		{"empty range", post(func(p *Post) { p.Delete = &Delete{Of: []Erased{{From: alice, Ranges: []Span{{Low: 3, High: 3}}}}} }), protocol.Malformed, "high is not included"},
-		{"time before 1970", message(func(*Message) {}).at(-1), protocol.Malformed, "times are not negative"},
+		{"card of a time before 1970", message(func(m *Message) { m.Card = sampleCard(); m.Card.Version = -1 }), protocol.Malformed, "versions are not negative"},
 		{"command for another's user", post(func(p *Post) {
 			p.To, p.Topic = "", theirGroup
 			p.Command = &Command{Key: make([]byte, KeySize), Group: theirGroup, User: carol, Request: []byte("{}")}
@@ -283,8 +283,6 @@ func badPosts() []badPost {
 		{"event of an unknown kind", &Line{Log: &Log{Group: hubGroup, Events: []Event{{At: 1}}}}, protocol.Unsupported, "who follows cannot pass over it"},
 	}
 }
-
-func (l *Line) at(ms int64) *Line { l.Post.At = ms; return l }
 
 func TestBadVectors(t *testing.T) {
 	for _, v := range vectors(t, "bad.json", badFrames(t)) {
