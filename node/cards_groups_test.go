@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,7 +27,8 @@ var threeNodes = []protocol.Node{nodeA, nodeB, nodeC}
 // Members of a group see one another's faces, whatever nodes they are of, also when one
 // changes; and files that one sends.
 func TestFacesAndFilesInGroups(t *testing.T) {
-	inFederation(t, nil, threeNodes, func(r *fed) {
+	const nodeD protocol.Node = "d.localhost"
+	inFederation(t, nil, append(slices.Clone(threeNodes), nodeD), func(r *fed) {
 		a, b, c := r.sites[nodeA], r.sites[nodeB], r.sites[nodeC]
 		group, alice, bob, carl := club(r)
 		if got := publicOf(t, b, carl); got != `{"fn":"carl"}` {
@@ -49,6 +51,14 @@ func TestFacesAndFilesInGroups(t *testing.T) {
 			if _, _, err := s.fetch(u, nodeC, id); err != nil {
 				t.Errorf("a file in the group, at %s: %v", s.name, err)
 			}
+		}
+		// One who comes later to the group, from a node that was not in it.
+		d := r.sites[nodeD]
+		dora := d.user("dora")
+		got(t, d.say("dora", `{"sub":{"id":"g","topic":"`+group+`"}}`), `"code":200`)
+		got(t, d.say("dora", `{"get":{"id":"h","topic":"`+group+`","what":"data"}}`), path)
+		if _, _, err := d.fetch(dora, nodeC, id); err != nil {
+			t.Errorf("a file in the history of the group: %v", err)
 		}
 	})
 }

@@ -121,6 +121,16 @@ func (r *room) filesOf(p *pending) []string {
 	return append(slices.Clone(p.q.files), namedFiles(r.n.name, p.m.Content)...)
 }
 
+// useNamed makes the files of other nodes that a message of a replica names those which
+// it uses.
+func (r *room) useNamed(tx store.Tx, m *store.Message) error {
+	ids := namedFiles(r.n.name, m.Content)
+	if len(ids) == 0 {
+		return nil
+	}
+	return useFiles(tx, store.RefMessage(r.t.id, m.Seq), ids, m.TS)
+}
+
 // fromStranger reports whether an author is a user of another node whom ours has not
 // answered: nothing of such a one is fetched.
 func (r *room) fromStranger(from protocol.UserID) bool {

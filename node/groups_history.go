@@ -100,6 +100,9 @@ func (e *fetched) apply(*topic) {
 				if err := tx.Insert(f.t.id, m); err != nil && !errors.Is(err, store.ErrExists) {
 					return err
 				}
+				if err := f.useNamed(tx, m); err != nil {
+					return err
+				}
 			}
 			return tx.PutTopic(&rec)
 		})

@@ -339,10 +339,8 @@ func (f *follower) messageStep(ctx context.Context, e *s2s.Event) (*step, error)
 		if err := tx.Append(f.t.id, m); err != nil {
 			return err
 		}
-		if files := namedFiles(f.n.name, m.Content); len(files) > 0 {
-			if err := useFiles(tx, store.RefMessage(f.t.id, m.Seq), files, m.TS); err != nil {
-				return err
-			}
+		if err := f.useNamed(tx, m); err != nil {
+			return err
 		}
 		if m.Seq != g.Seq {
 			return fmt.Errorf("node: message %d of %s came as number %d", g.Seq, f.t.id, m.Seq)
