@@ -93,14 +93,19 @@ func speed(f map[string]float64) string {
 func rows(s *Summary) []row {
 	var all []row
 	for name, v := range s.Figures {
-		all = append(all, row{name, Value(name, v), scenario.Figures[name]})
+		all = append(all, row{name, value(name, v), scenario.Figures[name]})
 	}
 	slices.SortFunc(all, func(a, b row) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
-// Value writes a figure for people.
+// Value writes a figure for people at a terminal.
 func Value(name string, v float64) string {
+	return strings.ReplaceAll(value(name, v), thin, ",")
+}
+
+// value writes a figure for the page.
+func value(name string, v float64) string {
 	switch {
 	case strings.HasPrefix(name, "latency_"), strings.HasPrefix(name, "accept_"), name == "seconds", name == "machine_cpu", name == "machine_seconds":
 		return seconds(v)
@@ -124,6 +129,9 @@ func seconds(v float64) string {
 	return strconv.FormatFloat(v*1000, 'f', 1, 64) + " ms"
 }
 
+// thin is the space between thousands.
+const thin = "\u202f"
+
 // number with its thousands apart.
 func number(v float64) string {
 	if v != math.Trunc(v) && math.Abs(v) < 100 {
@@ -131,7 +139,7 @@ func number(v float64) string {
 	}
 	s := strconv.FormatFloat(math.Round(v), 'f', -1, 64)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "\u202f" + s[i:]
+		s = s[:i] + thin + s[i:]
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -41,9 +42,13 @@ func TestAllAreGoodAndExplained(t *testing.T) {
 	}
 }
 
-// TestRun runs those that take a moment; all are run at length elsewhere.
+// TestRun runs those that take a moment; with PARLEY_LONG=1, all.
 func TestRun(t *testing.T) {
-	for _, name := range []string{"hello", "partition", "mtu"} {
+	some := []string{"hello", "partition", "mtu"}
+	if os.Getenv("PARLEY_LONG") != "" {
+		some = Names()
+	}
+	for _, name := range some {
 		t.Run(name, func(t *testing.T) {
 			p, err := Plan(name, scenario.WithSeed(7))
 			if err != nil {
