@@ -92,10 +92,7 @@ func (r *room) changeMode(q *request, m *member, want, given protocol.Mode) erro
 		if stranger, err = r.acceptance(tx, &m.sub, &sub); err != nil {
 			return err
 		}
-		if err := r.tellChange(tx, &m.sub, &sub, stranger); err != nil {
-			return err
-		}
-		return r.log(tx, q, eventSub, subEvent{User: sub.User, Want: want, Given: given})
+		return r.tells.changed(tx, q, &m.sub, &sub)
 	})
 	if err != nil {
 		return err

@@ -279,5 +279,6 @@ func (f *follower) lose(m *member) error {
 	}
 	m.sub = ended
 	f.putOut(q, m, func() {})
+	f.prune()
 	return nil
 }

@@ -24,6 +24,10 @@ type subEvent struct {
 	User        protocol.UserID
 	Want, Given protocol.Mode `json:",omitempty"`
 	Ended       bool          `json:",omitempty"`
+	// Sig is the home's of a user of another node over the own wish, At its time; ms
+	// since 1970.
+	Sig []byte `json:",omitempty"`
+	At  int64  `json:",omitempty"`
 }
 
 type deleteEvent struct {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"strings"
 
 	"parley/protocol"
@@ -9,11 +10,15 @@ import (
 
 // group is a topic of many. Its owner describes it, those who approve decide who is
 // in it. A channel is a group that also has any number of readers.
-type group struct{ *room }
+type group struct {
+	*room
+	parts
+}
 
 func newGroup(t *topic) kind {
-	g := &group{newRoom(t)}
-	g.room.policy = g
+	g := &group{room: newRoom(t)}
+	g.parts = newParts(g.room)
+	g.room.policy, g.room.tells = g, g
 	return g
 }
 
@@ -193,13 +198,7 @@ func (g *group) enrol(q *request, sub store.Sub) error {
 		if err := tx.PutSub(&sub); err != nil {
 			return err
 		}
-		if sub.Reader {
-			return nil
-		}
-		if err := g.log(tx, q, eventSub, subEvent{User: sub.User, Want: sub.Want, Given: sub.Given}); err != nil {
-			return err
-		}
-		return g.follow(tx, q, &sub)
+		return g.tells.changed(tx, q, nil, &sub)
 	})
 	if err == nil {
 		g.members[sub.User] = &member{sub: sub}
@@ -226,6 +225,9 @@ func (g *group) invite(q *request, by *member, u protocol.UserID, mode string) e
 		return protocol.Denied
 	}
 	user, err := g.n.lookUp(u)
+	if errors.Is(err, protocol.NotFound) && g.n.remote(u) && g.n.cfg.Network != nil {
+		user, err = shadow(u, q.at), nil // its node could not be asked
+	}
 	if err != nil {
 		return err
 	}
@@ -239,7 +241,11 @@ func (g *group) invite(q *request, by *member, u protocol.UserID, mode string) e
 	if given.Has(protocol.Owner) && !by.mode().Has(protocol.Owner) {
 		return protocol.Denied
 	}
-	if err := g.enrol(q, newSub(g.t.id, u, given&^protocol.Owner, given, q.at)); err != nil {
+	sub := newSub(g.t.id, u, given&^protocol.Owner, given, q.at)
+	if g.n.remote(u) && u.Node() != q.who.User.Node() {
+		sub.Want = 0 // that is for the user's node to say
+	}
+	if err := g.enrol(q, sub); err != nil {
 		return err
 	}
 	m := g.members[u]

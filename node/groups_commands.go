@@ -17,51 +17,85 @@ import (
 
 const (
 	commandPrefix = "command\x00"
-	commandLife   = 24 * time.Hour
-	commandTime   = 4 * time.Second // for the whole way of a client's request
+	commandLife   = 6 * 24 * time.Hour // longer than a Withdraw may be on its way
+	commandTime   = 4 * time.Second    // for the whole way of a client's request
+	commandSkew   = time.Hour          // by which the clocks of two nodes may differ
+	commandDay    = 24 * time.Hour
 )
 
-func commandName(from protocol.Node, key []byte) string {
-	return commandPrefix + string(from) + "\x00" + string(key)
+// commandName is where the result of a command is kept: by the day of the command, so
+// that old ones are found.
+func commandName(from protocol.Node, at int64, key []byte) string {
+	return commandPrefix + dayOf(time.UnixMilli(at)) + "\x00" + string(from) + "\x00" + string(key)
 }
+
+func dayOf(at time.Time) string { return at.UTC().Format(time.DateOnly) }
 
 // storedResult is what is kept of a command.
 type storedResult struct {
-	At   time.Time
-	Void bool `json:",omitempty"`
-	Code int  `json:",omitempty"`
-	Seq  int  `json:",omitempty"`
-	Rev  uint64
+	Void bool          `json:",omitempty"`
+	Code int           `json:",omitempty"`
+	Seq  int           `json:",omitempty"`
+	Acs  *protocol.Acs `json:",omitempty"` // of the user
+	Rev  uint64        `json:",omitempty"`
 }
 
 // withdraw makes a command void unless it has had its effect.
-func (g *group) withdraw(from federation.Peer, key []byte) error {
-	name := commandName(from.Name, key)
+func (g *group) withdraw(from federation.Peer, w *s2s.Withdraw) error {
+	name := commandName(from.Name, w.At, w.Key)
 	return g.update(func(tx store.Tx) error {
 		if _, err := tx.Value(name); !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		v, err := json.Marshal(storedResult{At: time.Now(), Void: true})
-		if err != nil {
-			return err
-		}
-		return tx.PutValue(name, v)
+		return putResult(tx, name, storedResult{Void: true})
 	})
+}
+
+func putResult(tx store.Tx, name string, r storedResult) error {
+	v, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return tx.PutValue(name, v)
+}
+
+// commandRequest is what a command asks, as a request of its user. Only what changes the
+// group makes a command.
+func (n *Node) commandRequest(from federation.Peer, c *s2s.Command) (*request, error) {
+	switch {
+	case c.User.Node() != from.Name || c.Group.Kind() != protocol.KindGroup || c.Group.Home() != n.name:
+		return nil, protocol.Denied
+	case len(c.Key) != commandKeyLen || time.UnixMilli(c.At).After(time.Now().Add(commandSkew)):
+		return nil, protocol.Malformed
+	case len(c.Request) > n.cfg.Limits.MaxMessage:
+		return nil, protocol.TooLarge
+	}
+	in, err := protocol.Decode(c.Request)
+	if err != nil {
+		return nil, protocol.Malformed
+	}
+	in.Extra = nil
+	q := n.remoteRequest(c.User, in)
+	if q.verb == nil || q.verb.apply == nil || in.Get != nil || in.Note != nil || in.Sub != nil && in.Sub.Get != nil {
+		return nil, protocol.Unsupported
+	}
+	id, reader, err := protocol.ParseGroupID(q.name, n.name)
+	if err != nil || id != c.Group {
+		return nil, protocol.Denied
+	}
+	q.reader = reader
+	return q, nil
 }
 
 // answerCommand carries out a command of a remote user, through the very verbs that
 // serve our own clients.
 func (n *Node) answerCommand(ctx context.Context, from federation.Peer, c *s2s.Command) *s2s.Answer {
-	if c.User.Node() != from.Name || c.Group.Kind() != protocol.KindGroup || c.Group.Home() != n.name || len(c.Key) != commandKeyLen {
-		return failed(protocol.Malformed)
+	q, err := n.commandRequest(from, c)
+	if err == nil {
+		err = q.meetInvited()
 	}
-	in, err := protocol.Decode(c.Request)
 	if err != nil {
-		return failed(protocol.Malformed)
-	}
-	q := n.remoteRequest(c.User, in)
-	if v := q.verb; v == nil || v.apply == nil || in.Get != nil || in.Note != nil || q.name != string(c.Group) && q.name != c.Group.ChannelName() {
-		return failed(protocol.Unsupported)
+		return failed(err)
 	}
 	e := &commandEvent{q: q, c: c, from: from, done: make(chan struct{})}
 	n.sendAlways(c.Group, e)
@@ -73,9 +107,9 @@ func (n *Node) answerCommand(ctx context.Context, from federation.Peer, c *s2s.C
 	if e.err != nil {
 		return failed(e.err)
 	}
-	r := &s2s.Result{Code: e.q.s.answered.Code, Text: e.q.s.answered.Text, Rev: e.rev}
-	if len(e.q.s.answered.Params) > 0 {
-		if r.Params, err = json.Marshal(e.q.s.answered.Params); err != nil {
+	r := &s2s.Result{Code: q.s.answered.Code, Text: q.s.answered.Text, Rev: e.rev}
+	if len(q.s.answered.Params) > 0 {
+		if r.Params, err = json.Marshal(q.s.answered.Params); err != nil {
 			return failed(err)
 		}
 	}
@@ -92,50 +126,110 @@ type commandEvent struct {
 	done chan struct{}
 }
 
+// absent answers as a client of this node would be answered.
 func (e *commandEvent) absent(err error) {
-	e.err = err
-	close(e.done)
+	select {
+	case <-e.done: // it has failed underway
+	default:
+		e.q.absent(err)
+		close(e.done)
+	}
 }
 
 func (e *commandEvent) apply(t *topic) {
-	defer close(e.done)
-	g, ok := t.kind.(*group)
-	if !ok {
-		e.err = protocol.NotFound
-		return
+	if g, ok := t.kind.(*group); !ok {
+		e.q.absent(protocol.NotFound)
+	} else {
+		e.err = g.carryOut(e)
+		e.rev = g.head.Rev
 	}
-	name := commandName(e.from.Name, e.c.Key)
+	close(e.done)
+}
+
+// carryOut does what a command says, unless that has been done, or may be no more.
+func (g *group) carryOut(e *commandEvent) error {
+	name := commandName(e.from.Name, e.c.At, e.c.Key)
 	known, err := g.knownResult(name)
 	switch {
 	case err != nil:
-		e.err = err
-		return
+		return err
 	case known != nil && known.Void:
-		e.err = protocol.Gone
-		return
+		return protocol.Gone
 	case known != nil:
-		*e.q.s.answered = protocol.Ctrl{Code: known.Code, Text: okText(known.Code)}
-		if known.Seq > 0 {
-			e.q.s.answered.Params = map[string]any{"seq": known.Seq}
-		}
-		e.rev = known.Rev
-		return
+		known.repeat(e.q.s.answered)
+		return nil
 	}
-	if e.c.Card != nil && e.c.Card.User == e.c.User {
-		err := g.n.store.Update(func(tx store.Tx) error {
-			_, err := putCard(tx, e.c.Card, time.Now())
+	if err := g.takeCard(e.c); err != nil {
+		return err
+	}
+	if e.q.reader {
+		return g.takeReaders(e)
+	}
+	g.also = func(tx store.Tx) error { return g.keepResult(tx, name, e) }
+	g.run(e.q, e.c)
+	return g.refresh()
+}
+
+// run passes the request of a command to its verb.
+func (g *group) run(q *request, c *s2s.Command) {
+	g.remote = c
+	defer func() { g.also, g.remote = nil, nil }()
+	q.apply(g.t)
+}
+
+// refresh reads where the log ends.
+func (g *group) refresh() error {
+	return g.n.store.View(func(tx store.Tx) error {
+		h, err := tx.Head(g.t.id)
+		g.head.Rev = h.Rev
+		return err
+	})
+}
+
+// takeCard keeps the face of the user of a command.
+func (g *group) takeCard(c *s2s.Command) error {
+	if c.Card == nil || c.Card.User != c.User {
+		return nil
+	}
+	return g.n.store.Update(func(tx store.Tx) error {
+		_, err := putCard(tx, c.Card, time.Now())
+		return err
+	})
+}
+
+// takeReaders lets a node follow a channel for readers, who are its own affair.
+func (g *group) takeReaders(e *commandEvent) error {
+	if e.q.in.Sub == nil {
+		return protocol.Unsupported
+	}
+	if !g.rec.Channel {
+		return protocol.NotFound
+	}
+	err := g.update(func(tx store.Tx) error {
+		if _, err := tx.Follower(g.t.id, e.from.Name); !errors.Is(err, store.ErrNotFound) {
 			return err
-		})
-		if err != nil {
-			e.err = err
-			return
 		}
+		head, err := tx.Head(g.t.id)
+		if err != nil {
+			return err
+		}
+		return tx.PutFollower(&store.Follower{Topic: g.t.id, Node: e.from.Name, Rev: head.Rev})
+	})
+	if err == nil {
+		e.q.ok(200, nil)
 	}
-	g.also = func(tx store.Tx) error { return g.keepResult(tx, name, e.q.in.Pub != nil) }
-	g.remote = e.c
-	e.q.apply(t)
-	g.also, g.remote = nil, nil
-	e.rev = g.head.Rev
+	return err
+}
+
+// repeat answers as the command was answered.
+func (r *storedResult) repeat(c *protocol.Ctrl) {
+	*c = protocol.Ctrl{Code: r.Code, Text: okText(r.Code)}
+	switch {
+	case r.Seq > 0:
+		c.Params = map[string]any{"seq": r.Seq}
+	case r.Acs != nil:
+		c.Params = map[string]any{"acs": r.Acs}
+	}
 }
 
 func (g *group) knownResult(name string) (*storedResult, error) {
@@ -155,38 +249,54 @@ func (g *group) knownResult(name string) (*storedResult, error) {
 }
 
 // keepResult notes what a command has done, as far as that is needed to say it again.
-func (g *group) keepResult(tx store.Tx, name string, pub bool) error {
+func (g *group) keepResult(tx store.Tx, name string, e *commandEvent) error {
 	head, err := tx.Head(g.t.id)
 	if err != nil {
 		return err
 	}
-	r := storedResult{At: time.Now(), Code: 200, Rev: head.Rev}
-	if pub {
+	r := storedResult{Code: 200, Rev: head.Rev}
+	if e.q.in.Pub != nil {
 		r.Code, r.Seq = 202, head.Seq
+	} else if sub, err := tx.Sub(g.t.id, e.c.User); err == nil {
+		r.Acs = protocol.NewAcs(sub.Want, sub.Given)
 	}
-	v, err := json.Marshal(r)
+	return putResult(tx, name, r)
+}
+
+// wish carries out what a user of another node has decided for oneself while this node
+// may have been away: the own mode, to leave, or to end the own group.
+func (g *group) wish(from federation.Peer, c *s2s.Command) error {
+	q, err := g.n.commandRequest(from, c)
 	if err != nil {
 		return err
 	}
-	return tx.PutValue(name, v)
+	own := q.in.Leave != nil || q.in.Del != nil && q.in.Del.What == "topic" ||
+		q.in.Set != nil && q.in.Set.Sub != nil && q.in.Set.Sub.User == ""
+	if !own {
+		return protocol.Unsupported
+	}
+	g.remote = c
+	defer func() { g.remote = nil }()
+	q.apply(g.t)
+	if code := q.s.answered.Code; code >= 500 {
+		return protocol.Busy
+	}
+	return nil
 }
 
 // forgetCommands drops results that nobody will ask for again.
 func (n *Node) forgetCommands(now time.Time) error {
+	last := commandPrefix + dayOf(now.Add(-commandLife-commandDay))
 	return n.store.Update(func(tx store.Tx) error {
 		var old []string
 		for name, err := range tx.Values(commandPrefix) {
 			if err != nil {
 				return err
 			}
-			raw, err := tx.Value(name)
-			if err != nil {
-				return err
+			if name >= last {
+				break
 			}
-			var r storedResult
-			if json.Unmarshal(raw, &r) != nil || now.Sub(r.At) > commandLife {
-				old = append(old, name)
-			}
+			old = append(old, name)
 		}
 		for _, name := range old {
 			if err := tx.DeleteValue(name); err != nil {

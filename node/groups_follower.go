@@ -1,10 +1,9 @@
 package node
 
 import (
-	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"parley/federation"
@@ -18,97 +17,148 @@ import (
 // the rest is a command to it.
 type follower struct {
 	*room
-	policy group // of what a replica decides by itself
+	parts
+	rules group // what a replica decides by itself
 
-	busy    bool       // a command is on its way
-	waiting []*request // for their turn
-	joining []*request // subscribed, and waiting for the replica
-	sent    *order     // the command on its way
-	unknown map[digest]*order
+	orders
+	left       map[protocol.UserID]bool // left, which the log does not say yet
+	unverified []int                    // messages whose authors' nodes could not be asked
+	holding    bool                     // the link to the home is to stay
+	asking     bool                     // for a snapshot
+	pruning    bool                     // the replica will be dropped if nobody comes
+	broken     bool                     // the home has told two stories
 }
 
-// An order is a command and what it is for.
-type order struct {
-	q       *request
-	c       *s2s.Command
-	m       *store.Message // of {pub}
-	by      time.Time      // when its client gives up
-	arrived int            // number of the message, if the log was faster than the answer
+// pruneGrace is for how long a replica stays when no user of the node is in the group.
+const pruneGrace = 10 * time.Minute
+
+// What is kept beside a replica, by the id of the group.
+const (
+	valueTags       = "group tags\x00"
+	valueLeft       = "group left\x00" // and by user
+	valueUnverified = "group unverified\x00"
+	valueBroken     = "group broken\x00"
+)
+
+func leftName(t protocol.TopicID, u protocol.UserID) string {
+	return valueLeft + string(t) + "\x00" + string(u)
 }
-
-type digest [32]byte
-
-const commandKeyLen = 16
 
 func newFollower(t *topic) kind {
-	f := &follower{room: newRoom(t), unknown: map[digest]*order{}}
-	f.policy.room = f.room
-	f.room.policy = &f.policy
+	f := &follower{room: newRoom(t), orders: newOrders(), left: map[protocol.UserID]bool{}}
+	f.parts = newParts(f.room)
+	f.rules.room = f.room
+	f.room.policy, f.room.tells = &f.rules, f
 	return f
 }
 
-// idle implements kind.
-func (f *follower) idle() bool { return !f.busy && len(f.joining) == 0 && f.room.idle() }
+// load implements kind. A group of which nothing is here may be joined.
+func (f *follower) load(tx store.Tx) error {
+	if err := f.room.load(tx); err != nil || f.rec == nil {
+		return err
+	}
+	prefix := valueLeft + string(f.t.id) + "\x00"
+	for name, err := range tx.Values(prefix) {
+		if err != nil {
+			return err
+		}
+		f.left[protocol.UserID(strings.TrimPrefix(name, prefix))] = true
+	}
+	_, err := tx.Value(valueBroken + string(f.t.id))
+	f.broken = err == nil
+	return errors.Join(
+		readValue(tx, valueTags+string(f.t.id), &f.rec.Tags),
+		readValue(tx, valueUnverified+string(f.t.id), &f.unverified),
+		f.loadUnknown(tx))
+}
 
-// member reports whether the requester is subscribed here.
+// readValue reads JSON that is kept under a name, if there is any.
+func readValue(tx store.Tx, name string, v any) error {
+	raw, err := tx.Value(name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, v)
+}
+
+// putValue keeps v as JSON; nothing, if it is empty.
+func putValue[T any](tx store.Tx, name string, v []T) error {
+	if len(v) == 0 {
+		return tx.DeleteValue(name)
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return tx.PutValue(name, raw)
+}
+
+// putTopic stores the description. The tags are kept apart: nobody here finds a group of
+// another node by them.
+func (f *follower) putTopic(tx store.Tx, rec *store.Topic) error {
+	bare := *rec
+	bare.Tags = nil
+	return errors.Join(putGroup(tx, &bare), putValue(tx, valueTags+string(f.t.id), rec.Tags))
+}
+
+// putGroup stores the description of a group of another node, and names its picture.
+func putGroup(tx store.Tx, rec *store.Topic) error {
+	if err := tx.PutTopic(rec); err != nil {
+		return err
+	}
+	return useFiles(tx, store.RefTopic(rec.ID), pictures(rec.ID.Home(), rec.Public), rec.Updated)
+}
+
+// idle implements kind.
+func (f *follower) idle() bool {
+	return f.orders.idle() && !f.moving && !f.due && !f.asking && !f.pruning && f.room.idle()
+}
+
+// follows reports whether there is a replica.
+func (f *follower) follows() bool { return f.rec != nil && f.head.Rev > 0 }
+
+// member of the group, as far as is known here.
 func (f *follower) memberOf(q *request) *member {
-	if f.rec == nil {
+	if !f.follows() {
 		return nil
 	}
 	return f.room.member(q.who.User)
 }
 
-// sub implements verbs.
+// sub implements verbs. Members come and go here; who is none asks the home, unless to
+// read a channel that others here read.
 func (f *follower) sub(q *request, in *protocol.Sub) {
-	m := f.memberOf(q)
-	asks := in.Set != nil && in.Set.Sub != nil && in.Set.Sub.Mode != ""
-	if m != nil && m.sub.Given.Has(protocol.Join) && m.sub.Want.Has(protocol.Join) && !asks {
-		alone := *in
-		alone.Get = nil
-		f.room.sub(q, &alone)
-		if in.Get != nil && f.at(q) != nil {
-			f.get(q, in.Get)
-		}
+	if f.memberOf(q) == nil && !(q.reader && f.follows()) {
+		f.command(q, &protocol.Request{Sub: in})
 		return
 	}
-	f.command(q)
+	alone := *in
+	alone.Get = nil
+	f.room.sub(q, &alone)
+	if in.Get != nil && f.at(q) != nil {
+		f.get(q, in.Get)
+	}
 }
 
 // leave implements verbs. Leaving works also while the home is away.
 func (f *follower) leave(q *request, in *protocol.Leave) {
-	m := f.memberOf(q)
-	if !in.Unsub || m == nil || f.at(q) == nil {
-		f.room.leave(q, in)
-		return
-	}
-	if m.mode().Has(protocol.Owner) {
-		q.refuse(protocol.Denied)
-		return
-	}
-	f.depart(q, m)
+	f.room.leave(q, in)
+	f.departed(q.who.User)
 }
 
-// depart ends a subscription here, and tells the home.
-func (f *follower) depart(q *request, m *member) {
-	ended := m.sub
-	ended.Ended, ended.Updated = q.at, q.at
-	err := f.update(func(tx store.Tx) error {
-		if err := tx.PutSub(&ended); err != nil {
-			return err
-		}
-		return f.post(tx, f.t.id.Home(), "", &s2s.Post{Topic: f.t.id, From: m.sub.User, At: q.at.UnixMilli(),
-			Command: &s2s.Command{Key: newCommandKey(), Group: f.t.id, User: m.sub.User, At: q.at.UnixMilli(), Request: []byte(`{"leave":{"unsub":true}}`)}})
-	})
-	if err != nil {
-		q.refuse(err)
-		return
+// departed notes that a user may have left.
+func (f *follower) departed(u protocol.UserID) {
+	if m := f.members[u]; m != nil && !m.live() && !m.sub.Reader {
+		f.left[u] = true
 	}
-	m.sub = ended
-	f.putOut(q, m, func() { q.ok(200, nil) })
+	f.prune()
 }
 
 // pub implements verbs.
-func (f *follower) pub(q *request, _ *protocol.Pub) {
+func (f *follower) pub(q *request, in *protocol.Pub) {
 	a := f.at(q)
 	switch {
 	case a == nil:
@@ -120,338 +170,287 @@ func (f *follower) pub(q *request, _ *protocol.Pub) {
 			q.ok(202, map[string]any{"seq": seq})
 			return
 		}
-		f.command(q)
+		f.command(q, &protocol.Request{Pub: in})
+	}
+}
+
+// pubs handles {pub}s that wait.
+func (f *follower) pubs(qs []*request) {
+	for _, q := range qs {
+		f.pub(q, q.in.Pub)
 	}
 }
 
 // get implements verbs.
 func (f *follower) get(q *request, in *protocol.GetQuery) {
-	if f.rec == nil {
+	if !f.follows() {
 		q.refuse(protocol.NotFound)
 		return
 	}
-	if a := f.at(q); a != nil && whats(in)["data"] && a.m.mode().Has(protocol.Read) && f.lacks(in.Data) {
-		f.fetchThen(q, in)
-		return
+	if a := f.at(q); a != nil && whats(in)["data"] && a.m.mode().Has(protocol.Read) {
+		if ask := f.lacks(in.Data); ask != nil {
+			f.fetchThen(q, in, ask)
+			return
+		}
 	}
 	f.room.get(q, in)
 }
 
-// set implements verbs: the private part is ours.
+// set implements verbs: one command for each part that is for the home to decide.
 func (f *follower) set(q *request, in *protocol.SetQuery) {
-	m := f.memberOf(q)
-	if m == nil {
-		q.refuse(protocol.NotFound)
+	if in.Desc == nil && in.Sub == nil && in.Tags == nil && in.Cred == nil && in.Aux == nil {
+		q.refuse(protocol.Malformed)
 		return
 	}
-	d := in.Desc
-	if in.Sub == nil && in.Tags == nil && in.Aux == nil && d != nil && len(d.Public) == 0 && d.Defacs == nil {
-		f.room.set(q, in)
-		return
-	}
-	if d != nil && len(d.Private) > 0 {
-		own := *in
-		own.Desc = &protocol.SetDesc{Private: d.Private}
-		if err := f.room.setDesc(q, own.Desc); err != nil {
-			q.refuse(err)
-			return
-		}
-		d.Private = nil
-	}
-	f.command(q)
-}
-
-// del implements verbs: what one deletes for oneself is ours.
-func (f *follower) del(q *request, in *protocol.Del) {
-	m := f.memberOf(q)
-	switch {
-	case m == nil:
-		f.room.del(q, in)
-	case (in.What == "" || in.What == "msg") && !(in.Hard && m.mode().Has(protocol.Delete)):
-		f.room.del(q, in)
-	case in.What == "topic" && !m.mode().Has(protocol.Owner):
-		f.depart(q, m)
-	default:
-		f.command(q)
-	}
-}
-
-// note implements verbs.
-func (f *follower) note(q *request, in *protocol.Note) {
-	if f.rec == nil {
-		return
-	}
-	f.room.note(q, in)
-}
-
-func newCommandKey() []byte {
-	key := make([]byte, commandKeyLen)
-	rand.Read(key) // never fails
-	return key
-}
-
-// command brings a request to the home of the group, one after the other.
-func (f *follower) command(q *request) {
-	if f.n.cfg.Network == nil || f.n.cfg.Network.Away(f.t.id.Home()) {
-		q.refuse(protocol.Busy)
-		return
-	}
-	if len(f.waiting) >= f.n.cfg.Limits.TopicQueue {
-		q.refuse(protocol.Busy)
-		return
-	}
-	f.waiting = append(f.waiting, q)
-	f.proceed()
-}
-
-// proceed sends the next command, if none is on its way.
-func (f *follower) proceed() {
-	for !f.busy && len(f.waiting) > 0 {
-		q := f.waiting[0]
-		f.waiting = f.waiting[1:]
-		o, err := f.order(q)
+	part := func(set bool, own bool, p protocol.SetQuery) {
 		switch {
-		case err != nil:
-			q.refuse(err)
-		case o.arrived > 0: // sent before, and it has come back meanwhile
-			q.ok(202, map[string]any{"seq": o.arrived})
-		case !time.Now().Before(o.by):
-			q.refuse(protocol.Busy)
+		case !set:
+		case own || f.memberOf(q) == nil || f.at(q) == nil:
+			f.room.set(q, &p) // done, or refused
 		default:
-			f.busy, f.sent = true, o
-			f.n.start(func() { f.carry(o) })
+			f.command(q, &protocol.Request{Set: &protocol.Set{Topic: q.name, SetQuery: p}})
 		}
 	}
-}
-
-// order makes the command of a request. The same message again, of which it is not
-// known what became, is the same command.
-func (f *follower) order(q *request) (*order, error) {
-	o := &order{q: q, by: q.at.Add(commandTime), c: &s2s.Command{Key: newCommandKey(), Group: f.t.id, User: q.who.User, At: q.at.UnixMilli()}}
-	in := *q.in
-	in.Extra = nil
-	switch {
-	case in.Sub != nil:
-		sub := *in.Sub
-		sub.Get = nil
-		if sub.Set != nil && sub.Set.Desc != nil {
-			set := *sub.Set
-			set.Desc = nil // what is private stays here
-			sub.Set = &set
-		}
-		in.Sub = &sub
-		u, err := f.n.lookUp(q.who.User)
-		if err != nil {
-			return nil, err
-		}
-		o.c.Card = f.n.cardOf(u)
-	case in.Pub != nil:
-		m, err := f.compose(q, in.Pub)
-		if err != nil {
-			return nil, err
-		}
-		if old := f.unknown[pubDigest(q.who.User, m)]; old != nil {
-			old.q, old.by = q, o.by
-			return old, nil
-		}
-		o.m = m
-		o.c.Tag, o.c.At = m.Tag, m.TS.UnixMilli()
-		o.c.Sig = f.n.cfg.Network.Sign(signedMessage(f.t.id, m))
+	if in.Desc != nil {
+		f.setPublic(q, in.Desc)
 	}
-	var err error
-	o.c.Request, err = json.Marshal(in)
-	return o, err
+	part(in.Sub != nil, f.ownMode(q, in.Sub), protocol.SetQuery{Sub: in.Sub})
+	part(in.Tags != nil, false, protocol.SetQuery{Tags: in.Tags})
+	part(in.Cred != nil, true, protocol.SetQuery{Cred: in.Cred})
+	part(in.Aux != nil, false, protocol.SetQuery{Aux: in.Aux})
 }
 
-// carry asks the home, and waits no longer than the client does.
-func (f *follower) carry(o *order) {
-	ctx, stop := context.WithDeadline(f.n.ctx, o.by)
-	defer stop()
-	a, body, err := f.n.cfg.Network.Ask(ctx, f.t.id.Home(), &s2s.Ask{Command: o.c})
-	if body != nil {
-		body.Close()
-	}
-	var r *s2s.Result
-	if err == nil {
-		if r = a.Result; r == nil {
-			err = protocol.Unsupported
-		}
-	}
-	f.t.push(&resultEvent{f, o, r, err}, 0)
-}
-
-// resultEvent is the answer to a command.
-type resultEvent struct {
-	f   *follower
-	o   *order
-	r   *s2s.Result
-	err error
-}
-
-func (e *resultEvent) apply(*topic) {
-	f, o := e.f, e.o
-	f.busy, f.sent = false, nil
-	defer f.proceed()
-	switch {
-	case e.err != nil && e.unsure():
-		f.giveUp(o)
-	case e.err != nil:
-		if o.m != nil {
-			delete(f.unknown, pubDigest(o.q.who.User, o.m))
-		}
-		if errors.Is(e.err, protocol.Gone) { // withdrawn before it came: once more, anew
-			f.waiting = append([]*request{o.q}, f.waiting...)
-			return
-		}
-		o.q.refuse(e.err)
-	default:
-		f.answered(o, e.r)
-	}
-}
-
-// unsure reports whether the command may have been carried out all the same.
-func (e *resultEvent) unsure() bool {
-	refused := (*protocol.Error)(nil)
-	if errors.As(e.err, &refused) {
-		return refused.Fault == protocol.Busy || refused.Fault == protocol.Internal || refused.Fault == protocol.Timeout
-	}
-	return true
-}
-
-// giveUp withdraws a command whose client waits no longer.
-func (f *follower) giveUp(o *order) {
-	if o.arrived > 0 {
-		f.answered(o, &s2s.Result{Code: 202})
+// setPublic answers {set desc}: the private part is ours.
+func (f *follower) setPublic(q *request, in *protocol.SetDesc) {
+	m := f.memberOf(q)
+	if m == nil || f.at(q) == nil || len(in.Public) == 0 && in.Defacs == nil || !m.mode().Has(protocol.Owner) {
+		f.room.set(q, &protocol.SetQuery{Desc: in})
 		return
 	}
-	err := f.update(func(tx store.Tx) error {
-		return f.post(tx, f.t.id.Home(), "", &s2s.Post{Topic: f.t.id, At: time.Now().UnixMilli(),
-			Withdraw: &s2s.Withdraw{Key: o.c.Key, Group: f.t.id}})
-	})
-	if err != nil {
-		f.n.log.Error("command to another node not withdrawn", "group", f.t.id, "err", err)
-	}
-	if o.m != nil {
-		f.unknown[pubDigest(o.q.who.User, o.m)] = o
-		f.t.after(slowMemory, forgetOrder{f, o})
-	}
-	o.q.refuse(protocol.Busy)
-}
-
-// forgetOrder ends the memory of a command of which nothing was heard.
-type forgetOrder struct {
-	f *follower
-	o *order
-}
-
-func (e forgetOrder) apply(*topic) {
-	d := pubDigest(e.o.c.User, e.o.m)
-	if e.f.unknown[d] == e.o {
-		delete(e.f.unknown, d)
-	}
-}
-
-// answered gives the client what the home has answered.
-func (f *follower) answered(o *order, r *s2s.Result) {
-	q := o.q
-	params := map[string]any{}
-	if len(r.Params) > 0 && json.Unmarshal(r.Params, &params) != nil {
-		params = map[string]any{}
-	}
-	switch {
-	case o.m != nil && r.Code < 300:
-		seq := o.arrived
-		if n, ok := params["seq"].(float64); ok {
-			seq = int(n)
-		}
-		f.published(o, seq)
-	case q.in.Sub != nil && r.Code < 400:
-		q.params = params
-		if f.rec == nil || f.room.member(q.who.User) == nil {
-			f.joining = append(f.joining, q)
-			f.t.after(time.Until(q.at.Add(commandTime)), joinLate{f, q})
-			return
-		}
-		f.join(q)
-	default:
-		if len(params) == 0 {
-			params = nil
-		}
-		q.s.reply(&protocol.Ctrl{ID: q.id, Topic: q.name, Code: r.Code, Text: r.Text, Params: params})
-	}
-}
-
-// published answers a {pub}, and then brings the message to the session that sent it.
-func (f *follower) published(o *order, seq int) {
-	q := o.q
-	delete(f.unknown, pubDigest(q.who.User, o.m))
-	q.ok(202, map[string]any{"seq": seq})
-	a := f.attached[q.s]
-	if a != nil {
-		a.remember(q.id, seq)
-	}
-	if len(q.files) > 0 {
-		err := f.update(func(tx store.Tx) error { return tx.SetLinks(store.RefMessage(f.t.id, seq), q.files) })
-		if err != nil {
-			f.n.log.Error("use of files not stored", "group", f.t.id, "err", err)
-		}
-	}
-	if o.arrived > 0 && a != nil && !q.in.Pub.NoEcho {
-		o.m.Seq = seq
-		q.s.send(dataOf(f.room.policy.name(q.who.User, a.reader), o.m, a.reader))
-	}
-}
-
-// join attaches a session whose user has just been subscribed.
-func (f *follower) join(q *request) {
-	m := f.room.member(q.who.User)
-	in := q.in.Sub
-	if in.Set != nil && in.Set.Desc != nil && len(in.Set.Desc.Private) > 0 {
-		if err := f.setDescQuietly(q, m, in.Set.Desc.Private); err != nil {
+	if len(in.Private) > 0 {
+		if err := f.setPrivate(q, m, in.Private); err != nil {
 			q.refuse(err)
 			return
 		}
 	}
-	if len(q.params) == 0 {
-		q.params = map[string]any{"acs": protocol.NewAcs(m.sub.Want, m.sub.Given)}
-	}
-	f.attach(q, m)
-	q.ok(200, q.params)
-	f.announce(q, m, false)
-	if in.Get != nil {
-		f.get(q, in.Get)
-	}
+	f.command(q, &protocol.Request{Set: &protocol.Set{Topic: q.name, SetQuery: protocol.SetQuery{
+		Desc: &protocol.SetDesc{Public: in.Public, Defacs: in.Defacs}}}})
 }
 
-// setDescQuietly keeps the private part that a {sub} brings along.
-func (f *follower) setDescQuietly(q *request, m *member, change []byte) error {
+// setPrivate keeps a member's own part of the description.
+func (f *follower) setPrivate(q *request, m *member, change []byte) error {
 	private, changed, err := merge(m.sub.Private, change)
 	if err != nil || !changed {
 		return err
 	}
 	sub := m.sub
 	sub.Private, sub.Updated = private, q.at
-	if err := f.update(func(tx store.Tx) error { return tx.PutSub(&sub) }); err != nil {
-		return err
+	err = f.update(func(tx store.Tx) error { return tx.PutSub(&sub) })
+	if err == nil {
+		m.sub = sub
 	}
-	m.sub = sub
-	return nil
+	return err
 }
 
-// joinLate ends the wait for a replica that does not come.
-type joinLate struct {
-	f *follower
-	q *request
-}
-
-func (e joinLate) apply(*topic) {
-	for i, q := range e.f.joining {
-		if q == e.q {
-			e.f.joining = append(e.f.joining[:i], e.f.joining[i+1:]...)
-			q.refuse(protocol.Busy)
-			return
+// ownMode reports whether a change of access is the requester's own affair: that is all
+// but ownership.
+func (f *follower) ownMode(q *request, in *protocol.SetSub) bool {
+	m := f.memberOf(q)
+	if in == nil || m == nil {
+		return false
+	}
+	if in.User != "" {
+		if u, err := protocol.ParseUserID(in.User, f.n.name); err != nil || u != q.who.User {
+			return err != nil
 		}
 	}
+	want, err := m.sub.Want.Change(in.Mode)
+	return err != nil || !want.Has(protocol.Owner) || m.sub.Want.Has(protocol.Owner) || !m.sub.Given.Has(protocol.Owner)
+}
+
+// del implements verbs: what one deletes for oneself is ours.
+func (f *follower) del(q *request, in *protocol.Del) {
+	m := f.memberOf(q)
+	command := false
+	switch in.What {
+	case "", "msg":
+		command = m != nil && in.Hard && m.mode().Has(protocol.Delete)
+	case "sub":
+		command = m != nil
+	case "topic":
+		command = m != nil && m.mode().Has(protocol.Owner)
+	}
+	if !command || f.at(q) == nil && in.What != "topic" {
+		f.room.del(q, in)
+		f.departed(q.who.User)
+		return
+	}
+	known := *in
+	for i, r := range known.DelSeq { // what is not here yet is not meant
+		known.DelSeq[i].Hi = min(r.End(), f.head.Seq+1)
+	}
+	f.command(q, &protocol.Request{Del: &known})
+}
+
+// note implements verbs.
+func (f *follower) note(q *request, in *protocol.Note) {
+	if f.follows() {
+		f.room.note(q, in)
+	}
+}
+
+// changed implements teller: the own mode, and to leave, are told to the home when it is
+// there.
+func (f *follower) changed(tx store.Tx, q *request, old, now *store.Sub) error {
+	switch {
+	case now.Reader || f.n.remote(now.User):
+		return nil
+	case !now.Live():
+		if err := tx.PutValue(leftName(f.t.id, now.User), []byte{1}); err != nil {
+			return err
+		}
+		return f.wish(tx, now.User, q.at, "", &protocol.Request{Leave: &protocol.Leave{Topic: string(f.t.id), Unsub: true}})
+	case old != nil && old.Want == now.Want:
+		return nil
+	}
+	return f.wish(tx, now.User, q.at, "want\x00"+string(f.t.id)+"\x00"+string(now.User), &protocol.Request{
+		Set: &protocol.Set{Topic: string(f.t.id), SetQuery: protocol.SetQuery{Sub: &protocol.SetSub{Mode: now.Want.String()}}}})
+}
+
+// wish queues for the home what a user has decided for oneself.
+func (f *follower) wish(tx store.Tx, u protocol.UserID, at time.Time, key string, in *protocol.Request) error {
+	c := f.newCommand(u, at)
+	var err error
+	if c.Request, err = json.Marshal(in); err != nil {
+		return err
+	}
+	if want, ended, ok := wished(in); ok {
+		c.Sig = f.n.cfg.Network.Sign(signedWant(f.t.id, u, c.At, want, ended))
+	}
+	return f.post(tx, f.home(), key, &s2s.Post{Topic: f.t.id, From: u, At: c.At, Command: c})
+}
+
+// seen implements teller: as long as somebody is here, the link to the home stays.
+func (f *follower) seen(m *member) {
+	f.parts.seen(m)
+	f.hold()
+}
+
+func (f *follower) hold() {
+	here := false
+	for u, m := range f.members {
+		here = here || m.seen && !f.n.remote(u)
+	}
+	if here == f.holding {
+		return
+	}
+	f.holding = here
+	by := 1
+	if !here {
+		by = -1
+	}
+	if f.n.learnt.hold(f.home(), by) {
+		f.n.cfg.Network.Keep(f.home(), here)
+	}
+}
+
+// empty reports whether no user of ours is in the group, nor wants to be.
+func (f *follower) empty() bool {
+	for u, m := range f.members {
+		if m.live() && !f.n.remote(u) {
+			return false
+		}
+	}
+	return f.orders.idle()
+}
+
+// prune has the replica dropped in a while, if nobody is left.
+func (f *follower) prune() {
+	if f.rec != nil && !f.pruning && f.empty() {
+		f.pruning = true
+		f.t.after(pruneGrace, pruneEvent{})
+	}
+}
+
+// pruneEvent is the end of the grace of a replica.
+type pruneEvent struct{}
+
+func (pruneEvent) apply(t *topic) {
+	f, ok := t.kind.(*follower)
+	if !ok || !f.pruning {
+		return
+	}
+	f.pruning = false
+	if f.rec == nil || !f.empty() {
+		return
+	}
+	err := f.update(func(tx store.Tx) error {
+		if err := f.drop(tx, false); err != nil {
+			return err
+		}
+		return f.post(tx, f.home(), "", &s2s.Post{Topic: f.t.id, At: time.Now().UnixMilli(), Follow: &s2s.Follow{Stop: true}})
+	})
+	if err != nil {
+		f.n.log.Error("replica of a group not dropped", "group", f.t.id, "err", err)
+		return
+	}
+	f.t.giveUp(protocol.Busy)
+}
+
+// drop removes the replica; ended: for good.
+func (f *follower) drop(tx store.Tx, ended bool) error {
+	for _, prefix := range []string{valueTags, valueUnverified, valueBroken, valueUnknown, valueLeft} {
+		var names []string
+		for name, err := range tx.Values(prefix + string(f.t.id)) {
+			if err != nil {
+				return err
+			}
+			if prefix != valueLeft || ended { // the home may still invite one who has left
+				names = append(names, name)
+			}
+		}
+		for _, name := range names {
+			if err := tx.DeleteValue(name); err != nil {
+				return err
+			}
+		}
+	}
+	if ended {
+		return tx.DeleteTopic(f.t.id)
+	}
+	return tx.Prune(f.t.id)
+}
+
+// closed ends a group that is no more at its home.
+func (f *follower) closed() {
+	for _, o := range f.unanswered() {
+		if o.answer != nil && o.in.Sub == nil { // perhaps the very one that has ended it
+			o.reply()
+		} else {
+			o.q.refuse(protocol.NotFound)
+		}
+	}
+	f.awaited = nil
+	f.end()
+	for _, m := range f.members {
+		m.seen = false
+	}
+	f.hold()
+}
+
+// unwantedEvent tells a replica that the home does not know it.
+type unwantedEvent struct{}
+
+func (unwantedEvent) apply(t *topic) {
+	f, ok := t.kind.(*follower)
+	if !ok || f.rec == nil {
+		return
+	}
+	if err := f.update(func(tx store.Tx) error { return f.drop(tx, false) }); err != nil {
+		f.n.log.Error("replica of a group not dropped", "group", f.t.id, "err", err)
+		return
+	}
+	f.closed()
 }
 
 // prepareRemote implements receiver: messages come by the log.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"parley/protocol"
@@ -10,111 +11,153 @@ import (
 	"parley/store"
 )
 
-// lacks reports whether a page of the history may hold messages that are not here.
-func (f *follower) lacks(opts *protocol.GetRanges) bool {
-	if f.rec.Base <= 1 {
-		return false
+// What of a group's history a follower lacks is fetched from the home when a client asks
+// for it, and kept.
+
+// lacks is what to ask the home for before a page of the history can be answered, nil if
+// nothing: the messages just below the replica's, or a part far below.
+func (f *follower) lacks(opts *protocol.GetRanges) *s2s.History {
+	if opts == nil {
+		opts = &protocol.GetRanges{}
 	}
-	low := 1
-	if opts != nil {
-		low = max(low, opts.Since)
-		if len(opts.Ranges) > 0 {
-			low = opts.Ranges[0].Low
-		}
-		if opts.Before > 0 && opts.Before <= low {
-			return false
-		}
-	}
-	if low >= f.rec.Base {
-		return false
+	spans, err := f.spans(opts)
+	if err != nil || len(spans) == 0 {
+		return nil
 	}
 	limit := f.n.cfg.Limits.MaxHistory
-	if opts != nil && opts.Limit > 0 {
+	if opts.Limit > 0 {
 		limit = min(limit, opts.Limit)
 	}
-	top := f.head.Seq
-	if opts != nil && opts.Before > 0 {
-		top = min(top, opts.Before-1)
+	base := max(f.rec.Base, 1)
+	for _, seq := range f.unverified {
+		if spans.Contains(seq) {
+			return &s2s.History{Topic: f.t.id, Low: seq, High: seq + 1, Limit: 1}
+		}
 	}
-	return top-limit+1 < f.rec.Base || opts != nil && len(opts.Ranges) > 0
+	below := spans.Clip(1, base)
+	if len(below) == 0 || spans.Clip(base, f.head.Seq+1).Len() >= limit {
+		return nil
+	}
+	last := below[len(below)-1]
+	return &s2s.History{Topic: f.t.id, Low: max(last.Low, last.Hi-historyBatch), High: last.Hi, Limit: historyBatch}
 }
 
 // fetchThen gets from the home what a page of the history lacks, and then answers. If
-// the home cannot be reached, the client gets what is here.
-func (f *follower) fetchThen(q *request, in *protocol.GetQuery) {
-	high := f.rec.Base
-	ask := &s2s.History{Topic: f.t.id, Low: max(1, high-historyBatch), High: high, Limit: historyBatch}
+// the home cannot be reached in time, the client gets what is here.
+func (f *follower) fetchThen(q *request, in *protocol.GetQuery, ask *s2s.History) {
 	by := q.at.Add(askTime)
+	if f.n.cfg.Network == nil || f.n.cfg.Network.Away(f.home()) || !time.Now().Before(by) {
+		f.room.get(q, in)
+		return
+	}
 	f.n.start(func() {
-		ctx, stop := context.WithDeadline(f.n.ctx, by)
+		ctx, stop := context.WithDeadline(f.n.outside, by)
 		defer stop()
-		var got []s2s.Event
-		a, body, err := f.n.cfg.Network.Ask(ctx, f.t.id.Home(), &s2s.Ask{History: ask})
+		e := &fetched{f: f, q: q, in: in, ask: ask}
+		a, body, err := f.n.cfg.Network.Ask(ctx, f.home(), &s2s.Ask{History: ask})
 		if body != nil {
 			body.Close()
 		}
-		if err == nil {
-			got = a.History
+		if e.err = err; err == nil {
+			e.events = a.History
+			for i := range e.events { // what is signed of a message has its own time
+				if g := e.events[i].Message; g != nil {
+					e.events[i].At = g.TS
+				}
+			}
+			e.witnesses = f.n.prove(ctx, f.t.id, e.events)
 		}
-		good := f.checked(ctx, ask, got)
-		f.t.push(&fetched{f: f, q: q, in: in, ask: ask, messages: good, err: err}, 0)
+		f.t.push(e, 0)
 	})
-}
-
-// checked are the messages of an answer that are what was asked for, and of their
-// authors.
-func (f *follower) checked(ctx context.Context, ask *s2s.History, events []s2s.Event) []*store.Message {
-	var good []*store.Message
-	for _, e := range events {
-		g := e.Message
-		if g == nil || g.Seq < ask.Low || g.Seq >= ask.High || len(g.Content) == 0 {
-			continue
-		}
-		m := &store.Message{Seq: g.Seq, From: e.By, TS: time.UnixMilli(g.TS), Tag: g.Tag, Head: g.Head, Content: g.Content}
-		if err := f.verified(ctx, m, e.Sig); err != nil {
-			f.n.metrics.forged.Inc()
-			continue
-		}
-		good = append(good, m)
-	}
-	return good
 }
 
 // fetched is a piece of the history that has come from the home.
 type fetched struct {
-	f        *follower
-	q        *request
-	in       *protocol.GetQuery
-	ask      *s2s.History
-	messages []*store.Message
-	err      error
+	f         *follower
+	q         *request
+	in        *protocol.GetQuery
+	ask       *s2s.History
+	events    []s2s.Event
+	witnesses []witness
+	err       error
 }
 
 func (e *fetched) apply(*topic) {
 	f := e.f
-	if e.err == nil && f.rec != nil && f.rec.Base == e.ask.High {
-		rec := *f.rec
-		rec.Base = e.ask.Low
-		err := f.update(func(tx store.Tx) error {
-			for _, m := range e.messages {
-				if err := tx.Insert(f.t.id, m); err != nil && !errors.Is(err, store.ErrExists) {
-					return err
-				}
-				if err := f.useNamed(tx, m); err != nil {
-					return err
-				}
-			}
-			return tx.PutTopic(&rec)
-		})
-		if err != nil {
-			f.n.log.Error("history from another node not stored", "group", f.t.id, "err", err)
-		} else {
-			f.rec = &rec
+	if !f.follows() {
+		e.q.refuse(protocol.NotFound)
+		return
+	}
+	if e.err == nil {
+		if e.err = e.keep(); e.err != nil {
+			f.n.log.Error("history from another node not stored", "group", f.t.id, "err", e.err)
 		}
-		if err == nil && f.lacks(e.in.Data) && time.Now().Before(e.q.at.Add(askTime)) {
-			f.fetchThen(e.q, e.in)
+	}
+	if e.err == nil && f.at(e.q) != nil {
+		if ask := f.lacks(e.in.Data); ask != nil && *ask != *e.ask {
+			f.fetchThen(e.q, e.in, ask)
 			return
 		}
 	}
 	f.room.get(e.q, e.in)
+}
+
+// keep stores what has come.
+func (e *fetched) keep() error {
+	f := e.f
+	rec, list := *f.rec, slices.Clone(f.unverified)
+	low := e.ask.Low
+	var good []*store.Message
+	for i := range e.events {
+		g := e.events[i].Message
+		if g == nil || g.Seq < e.ask.Low || g.Seq >= e.ask.High {
+			return protocol.Malformed
+		}
+		m, err := readable(&e.events[i])
+		switch {
+		case e.witnesses[i] == proven && err == nil:
+			good = append(good, m)
+		case e.witnesses[i] == unproven || err != nil:
+			f.forged(&e.events[i])
+		case !slices.Contains(list, g.Seq):
+			list = append(list, g.Seq)
+			continue
+		default:
+			continue
+		}
+		list = slices.DeleteFunc(list, func(n int) bool { return n == g.Seq })
+	}
+	if n := len(e.events); n > 0 && n < e.ask.High-e.ask.Low {
+		low = min(max(low, e.events[n-1].Message.Seq), e.ask.High)
+		if n < e.ask.Limit && !e.cut() {
+			low = e.ask.Low
+		}
+	}
+	if rec.Base == e.ask.High {
+		rec.Base = low
+	}
+	err := f.update(func(tx store.Tx) error {
+		for _, m := range good {
+			if err := tx.Insert(f.t.id, m); err != nil && !errors.Is(err, store.ErrExists) {
+				return err
+			}
+			if err := f.useNamed(tx, m); err != nil {
+				return err
+			}
+		}
+		return errors.Join(f.putTopic(tx, &rec), putValue(tx, valueUnverified+string(f.t.id), list))
+	})
+	if err == nil {
+		f.rec, f.unverified = &rec, list
+	}
+	return err
+}
+
+// cut reports whether the answer may have ended because it was too large.
+func (e *fetched) cut() bool {
+	size := 0
+	for i := range e.events {
+		size += sizeOf(&e.events[i])
+	}
+	return size > s2s.MaxFrame/4
 }

@@ -16,65 +16,112 @@ import (
 
 var _ federation.Logs = (*Node)(nil)
 
+// maxInvite is up to how many bytes of members go along with an invitation; more are
+// asked for.
+const maxInvite = 256 << 10
+
 // follow makes the node of a remote user a follower of the group, in the transaction of
-// the user's subscription, and invites the user there.
-func (r *room) follow(tx store.Tx, q *request, sub *store.Sub) error {
+// the user's subscription, and invites the user there. A follower that is up to date
+// learns of it from the log.
+func (g *group) follow(tx store.Tx, q *request, sub *store.Sub) error {
 	to := sub.User.Node()
-	if to == r.n.name || r.t.id.Kind() != protocol.KindGroup {
+	if to == g.n.name {
 		return nil
 	}
-	if r.n.cfg.Network == nil {
+	if g.n.cfg.Network == nil {
 		return protocol.NotFound
 	}
-	_, err := tx.Follower(r.t.id, to)
-	fresh := errors.Is(err, store.ErrNotFound)
-	if err != nil && !fresh {
-		return err
+	if _, err := tx.User(sub.User); errors.Is(err, store.ErrNotFound) {
+		if err := tx.PutUser(shadow(sub.User, q.at)); err != nil {
+			return err
+		}
 	}
-	head, err := tx.Head(r.t.id)
-	if err != nil {
-		return err
-	}
-	if !fresh { // the log tells it
+	f, err := tx.Follower(g.t.id, to)
+	if err == nil && f.Live {
 		return nil
 	}
-	snapshot, err := r.snapshot(tx, head)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	invite := &s2s.Invite{User: sub.User, By: q.who.User, Given: sub.Given, Want: sub.Want, Group: snapshot.Group, Members: snapshot.Members}
-	if err := tx.PutFollower(&store.Follower{Topic: r.t.id, Node: to, Rev: head.Rev}); err != nil {
-		return err
-	}
-	return r.post(tx, to, "", &s2s.Post{Topic: r.t.id, At: q.at.UnixMilli(), Invite: invite})
+	return g.invitation(tx, sub, q.who.User)
 }
 
-// snapshot is the group at its last revision.
-func (r *room) snapshot(tx store.Tx, head store.Head) (*s2s.Snapshot, error) {
-	rec, err := tx.Topic(r.t.id)
+// invitation queues what makes the node of a user a follower.
+func (g *group) invitation(tx store.Tx, sub *store.Sub, by protocol.UserID) error {
+	s, size, err := g.n.snapshot(tx, g.t.id, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &s2s.Snapshot{Group: groupOf(rec, head)}
-	for sub, err := range tx.SubsTo(r.t.id) {
+	invite := &s2s.Invite{User: sub.User, By: by, Given: sub.Given, Want: sub.Want, Group: s.Group, Members: s.Members}
+	if size > maxInvite {
+		invite.Members = nil
+	}
+	to := sub.User.Node()
+	if err := tx.PutFollower(&store.Follower{Topic: g.t.id, Node: to, Rev: s.Group.Rev}); err != nil {
+		return err
+	}
+	return g.post(tx, to, "", &s2s.Post{Topic: g.t.id, At: time.Now().UnixMilli(), Invite: invite})
+}
+
+// maxCards is how many bytes of faces go into a snapshot. Others are asked for.
+const maxCards = 128 << 10
+
+// snapshot is a group at its last revision, and about how many bytes that is. bare: for a
+// node that may not know its members.
+func (n *Node) snapshot(tx store.Tx, group protocol.TopicID, bare bool) (*s2s.Snapshot, int, error) {
+	rec, err := tx.Topic(group)
+	if err != nil {
+		return nil, 0, err
+	}
+	head, err := tx.Head(group)
+	if err != nil {
+		return nil, 0, err
+	}
+	s := &s2s.Snapshot{Group: groupOf(rec, head, bare)}
+	size, cards := len(rec.Public)+len(rec.Aux), 0
+	for sub, err := range tx.SubsTo(group) {
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if sub.Reader || !sub.Live() {
+		if bare || sub.Reader || !sub.Live() {
 			continue
 		}
-		m, err := r.n.membership(tx, sub)
+		m, err := n.membership(tx, sub)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		if m.Card != nil {
+			if cards += len(m.Card.Public); cards > maxCards {
+				m.Card = nil
+			}
+		}
+		size += 2*len(m.User) + 16
 		s.Members = append(s.Members, *m)
 	}
-	return s, nil
+	return s, size + cards, nil
 }
 
-func groupOf(rec *store.Topic, head store.Head) s2s.Group {
-	return s2s.Group{ID: rec.ID, Channel: rec.Channel, Created: rec.Created.UnixMilli(), Updated: rec.Updated.UnixMilli(),
-		Owner: rec.Owner, Auth: rec.Defacs.Auth, Anon: rec.Defacs.Anon, Public: rec.Public, Aux: rec.Aux, Seq: head.Seq, Rev: head.Rev}
+func groupOf(rec *store.Topic, head store.Head, bare bool) s2s.Group {
+	g := s2s.Group{ID: rec.ID, Channel: rec.Channel, Created: rec.Created.UnixMilli(), Updated: rec.Updated.UnixMilli(),
+		Owner: rec.Owner, Auth: rec.Defacs.Auth, Anon: rec.Defacs.Anon, Public: rec.Public, Tags: rec.Tags, Aux: rec.Aux,
+		Seq: head.Seq, Rev: head.Rev}
+	if bare {
+		g.Owner, g.Tags = "", nil
+	}
+	return g
+}
+
+// bare reports whether a node has readers of a channel only: it is not told who writes.
+func (n *Node) bare(tx store.Tx, group protocol.TopicID, to protocol.Node) (bool, error) {
+	for sub, err := range tx.SubsTo(group) {
+		if err != nil {
+			return false, err
+		}
+		if sub.User.Node() == to && sub.Live() && !sub.Reader {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // maxInlineCard is up to how many bytes a face goes along with a membership; larger ones
@@ -136,22 +183,22 @@ func (n *Node) Page(to protocol.Node, group protocol.TopicID, after uint64, size
 		} else if err != nil {
 			return err
 		}
-		bytes := 0
+		bare, err := n.bare(tx, group, to)
+		if err != nil {
+			return err
+		}
 		for e, err := range tx.EventsAfter(group, after) {
 			if err != nil {
 				return err
 			}
-			out, err := n.outwardEvent(tx, group, e)
+			out, err := n.outwardEvent(tx, group, e, bare)
 			if err != nil {
 				return err
 			}
-			l.Events = append(l.Events, *out)
-			if out.Message != nil {
-				bytes += len(out.Message.Head) + len(out.Message.Content)
-			}
-			if bytes += 64; bytes >= size {
+			if size -= sizeOf(out); size < 0 && len(l.Events) > 0 {
 				break
 			}
+			l.Events = append(l.Events, *out)
 		}
 		return nil
 	})
@@ -161,55 +208,97 @@ func (n *Node) Page(to protocol.Node, group protocol.TopicID, after uint64, size
 	return l, err
 }
 
-// outwardEvent is an entry of the log as followers get it.
-func (n *Node) outwardEvent(tx store.Tx, group protocol.TopicID, e *store.Event) (*s2s.Event, error) {
+// sizeOf is about how many bytes an event takes.
+func sizeOf(e *s2s.Event) int {
+	size := 64
+	switch {
+	case e.Message != nil:
+		size += len(e.Message.Head) + len(e.Message.Content)
+	case e.Sub != nil && e.Sub.Card != nil:
+		size += len(e.Sub.Card.Public)
+	case e.Desc != nil:
+		size += len(e.Desc.Public) + len(e.Desc.Aux)
+	}
+	return size
+}
+
+// outwardEvent is an entry of the log as followers get it. Bare ones get no names of
+// users: instead of what consists of these the description, which has changed or not.
+func (n *Node) outwardEvent(tx store.Tx, group protocol.TopicID, e *store.Event, bare bool) (*s2s.Event, error) {
 	out := &s2s.Event{At: e.TS.UnixMilli(), By: e.By}
+	if bare {
+		out.By = ""
+	}
 	switch e.Kind {
 	case eventMessage:
-		out.Message = &s2s.GroupMessage{Seq: e.Seq}
 		m, err := tx.Message(group, e.Seq)
 		if errors.Is(err, store.ErrNotFound) { // erased since: its place only
+			out.Message = &s2s.GroupMessage{Seq: e.Seq}
 			return out, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		out.Message.Tag, out.Message.TS, out.Message.Head, out.Message.Content = m.Tag, m.TS.UnixMilli(), m.Head, m.Content
-		out.Sig = e.Body
+		out.Message = messageOf(m)
+		if !bare {
+			out.Sig = e.Body
+		}
 	case eventDelete:
 		var d deleteEvent
 		if err := json.Unmarshal(e.Body, &d); err != nil {
 			return nil, err
 		}
 		out.Erase = &s2s.Erasure{ID: d.ID, Ranges: spansOf(d.Ranges)}
-	case eventSub:
-		var s subEvent
-		if err := json.Unmarshal(e.Body, &s); err != nil {
-			return nil, err
-		}
-		m, err := n.membership(tx, &store.Sub{User: s.User, Want: s.Want, Given: s.Given})
-		if err != nil {
-			return nil, err
-		}
-		m.Ended = s.Ended
-		out.Sub = m
-	case eventOwner:
-		var o ownerEvent
-		if err := json.Unmarshal(e.Body, &o); err != nil {
-			return nil, err
-		}
-		out.Owner = o.To
-	case eventDesc, eventTags, eventAux: // as it is now: later events say the same again
-		rec, err := tx.Topic(group)
-		if err != nil {
-			return nil, err
-		}
-		g := groupOf(rec, store.Head{})
-		out.Desc = &g
+	case eventDesc, eventTags, eventAux:
+		return out, n.outwardDesc(tx, group, out, bare)
 	case eventEnd:
 		out.End = true
+	case eventSub, eventOwner:
+		if !bare {
+			return out, n.outwardMember(tx, e, out)
+		}
+		return out, n.outwardDesc(tx, group, out, bare)
 	}
 	return out, nil
+}
+
+// outwardDesc fills in the description: as it is now, later events say the same again.
+func (n *Node) outwardDesc(tx store.Tx, group protocol.TopicID, out *s2s.Event, bare bool) error {
+	rec, err := tx.Topic(group)
+	if err != nil {
+		return err
+	}
+	g := groupOf(rec, store.Head{}, bare)
+	out.Desc = &g
+	return nil
+}
+
+// outwardMember fills in what an event says of members.
+func (n *Node) outwardMember(tx store.Tx, e *store.Event, out *s2s.Event) error {
+	if e.Kind == eventOwner {
+		var o ownerEvent
+		err := json.Unmarshal(e.Body, &o)
+		out.Owner = o.To
+		return err
+	}
+	var s subEvent
+	if err := json.Unmarshal(e.Body, &s); err != nil {
+		return err
+	}
+	m, err := n.membership(tx, &store.Sub{User: s.User, Want: s.Want, Given: s.Given})
+	if err != nil {
+		return err
+	}
+	m.Ended, out.Sub, out.Sig = s.Ended, m, s.Sig
+	if s.At != 0 {
+		out.At = s.At
+	}
+	return nil
+}
+
+// messageOf is a message as it goes to followers.
+func messageOf(m *store.Message) *s2s.GroupMessage {
+	return &s2s.GroupMessage{Seq: m.Seq, Tag: m.Tag, TS: m.TS.UnixMilli(), Head: m.Head, Content: m.Content}
 }
 
 func spansOf(rs protocol.Ranges) []s2s.Span {
@@ -230,17 +319,21 @@ func (n *Node) Followed(from federation.Peer, a *s2s.LogAck) error {
 		if err != nil {
 			return err
 		}
-		if a.Stop {
-			return tx.DeleteFollower(a.Group, from.Name)
+		if _, err := tx.Topic(a.Group); errors.Is(err, store.ErrNotFound) || err == nil && a.Stop {
+			return tx.DeleteFollower(a.Group, from.Name) // told of its end, or not interested
+		} else if err != nil {
+			return err
 		}
 		head, err := tx.Head(a.Group)
 		if err != nil {
 			return err
 		}
-		if a.Rev > head.Rev {
-			return nil // of a group that has ended, or nonsense
-		}
-		if a.Rev > f.Rev || a.Reset {
+		switch {
+		case a.Rev > head.Rev:
+			n.log.Error("a follower has more of a group's log than its home: was this node set back?",
+				"group", a.Group, "follower", from.Name, "has", a.Rev, "home", head.Rev)
+			return nil
+		case a.Rev > f.Rev, a.Reset && a.Rev < f.Rev:
 			f.Rev = a.Rev
 			return tx.PutFollower(f)
 		}
@@ -248,20 +341,20 @@ func (n *Node) Followed(from federation.Peer, a *s2s.LogAck) error {
 	})
 }
 
-// receive applies a post of a follower: that it follows, how far its users have read, a
-// command that is to have no effect any more.
+// receive applies a post of a follower: that it follows, how far its users have read,
+// what they wish, a command that is to have no effect any more.
 func (g *group) receive(from federation.Peer, p *s2s.Post) error {
 	switch {
-	case g.rec == nil || p.Topic != g.t.id:
+	case p.Topic != g.t.id:
 		return protocol.NotFound
 	case p.Follow != nil:
-		return g.startFollowing(from, p.Follow)
-	case p.Marks != nil && p.Marks.Read != nil && p.From.Node() == from.Name:
-		return g.receiveRead(p)
+		return g.followed(from, p.Follow)
+	case p.Reads != nil:
+		return g.takeReads(from.Name, p.Reads)
 	case p.Withdraw != nil:
-		return g.withdraw(from, p.Withdraw.Key)
-	case p.Command != nil && p.From == p.Command.User && p.From.Node() == from.Name:
-		return g.departed(p)
+		return g.withdraw(from, p.Withdraw)
+	case p.Command != nil:
+		return g.wish(from, p.Command)
 	}
 	return protocol.Unsupported
 }
@@ -271,8 +364,17 @@ func (g *group) prepareRemote(federation.Peer, *s2s.Post) (*pending, error) {
 	return nil, protocol.Unsupported
 }
 
-func (g *group) startFollowing(from federation.Peer, f *s2s.Follow) error {
-	defer g.n.cfg.Network.Wake(from.Name)
+// followed takes that a node has the group, and wants what follows, or no more of it. If
+// meanwhile one of its users has become a member, it is invited again.
+func (g *group) followed(from federation.Peer, f *s2s.Follow) error {
+	err := g.putFollowed(from, f)
+	if err == nil && !f.Stop {
+		g.tellHere(from.Name)
+	}
+	return err
+}
+
+func (g *group) putFollowed(from federation.Peer, f *s2s.Follow) error {
 	return g.update(func(tx store.Tx) error {
 		old, err := tx.Follower(g.t.id, from.Name)
 		if errors.Is(err, store.ErrNotFound) {
@@ -281,48 +383,67 @@ func (g *group) startFollowing(from federation.Peer, f *s2s.Follow) error {
 		if err != nil {
 			return err
 		}
-		if f.Stop {
-			return tx.DeleteFollower(g.t.id, from.Name)
+		if !f.Stop {
+			old.Rev, old.Live = f.Rev, true
+			g.peers = append(g.peers, from.Name)
+			return tx.PutFollower(old)
 		}
-		old.Rev, old.Live = f.Rev, true
-		return tx.PutFollower(old)
+		for u, m := range g.members {
+			if m.live() && !m.sub.Reader && u.Node() == from.Name {
+				return g.invitation(tx, &m.sub, g.rec.Owner)
+			}
+		}
+		return tx.DeleteFollower(g.t.id, from.Name)
 	})
 }
 
-// receiveRead moves how far a remote member has read.
-func (g *group) receiveRead(p *s2s.Post) error {
-	m := g.member(p.From)
-	if m == nil {
-		return protocol.Denied
+// answerSnapshot gives a follower the group as it is.
+func (n *Node) answerSnapshot(from protocol.Node, group protocol.TopicID) *s2s.Answer {
+	var s *s2s.Snapshot
+	err := n.store.View(func(tx store.Tx) error {
+		if _, err := tx.Follower(group, from); err != nil {
+			return err
+		}
+		bare, err := n.bare(tx, group, from)
+		if err == nil {
+			s, _, err = n.snapshot(tx, group, bare)
+		}
+		return err
+	})
+	if err != nil {
+		return failed(err)
 	}
-	q := g.n.remoteRequest(p.From, &protocol.Request{Note: &protocol.Note{What: "read", Seq: p.Marks.Read.Origin}})
-	return g.mark(q, m, q.in.Note)
+	return &s2s.Answer{Snapshot: s}
 }
 
-// departed ends the subscription of a remote member who has left while we were away.
-func (g *group) departed(p *s2s.Post) error {
-	m := g.member(p.From)
-	if m == nil || m.mode().Has(protocol.Owner) {
+// meetInvited makes sure that the node of a user who is to be invited knows the user.
+func (r *request) meetInvited() error {
+	if r.in.Set == nil || r.in.Set.Sub == nil || r.in.Set.Sub.User == "" {
 		return nil
 	}
-	return g.expel(g.n.remoteRequest(p.From, &protocol.Request{Leave: &protocol.Leave{}}), m)
+	n := r.s.n
+	u, err := protocol.ParseUserID(r.in.Set.Sub.User, n.name)
+	if err != nil || !n.remote(u) {
+		return nil // the verb will tell
+	}
+	return n.meet(r.who.User, u)
 }
 
 // sigOf finds the signature of a remote member's message in the log: that has an entry
 // for each message, so the one of message n is not before the n-th.
-func sigOf(tx store.Tx, group protocol.TopicID, m *store.Message) []byte {
+func sigOf(tx store.Tx, group protocol.TopicID, m *store.Message) ([]byte, error) {
 	for e, err := range tx.EventsAfter(group, uint64(m.Seq-1)) {
 		if err != nil {
-			return nil
+			return nil, err
 		}
 		if e.Kind == eventMessage && e.Seq == m.Seq {
-			return e.Body
+			return e.Body, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
-// answerGroupHistory gives a follower messages that it lacks.
+// answerGroupHistory gives a follower messages that it lacks, the newest first.
 func (n *Node) answerGroupHistory(from protocol.Node, in *s2s.History) *s2s.Answer {
 	out := &s2s.Answer{}
 	err := n.store.View(func(tx store.Tx) error {
@@ -330,21 +451,31 @@ func (n *Node) answerGroupHistory(from protocol.Node, in *s2s.History) *s2s.Answ
 		if _, err := tx.Follower(in.Topic, from); err != nil {
 			return err
 		}
+		bare, err := n.bare(tx, in.Topic, from)
+		if err != nil {
+			return err
+		}
+		size := 0
 		for m, err := range tx.History(in.Topic, in.Low, in.High) {
 			if err != nil {
 				return err
 			}
-			out.History = append(out.History, s2s.Event{At: m.TS.UnixMilli(), By: m.From, Message: &s2s.GroupMessage{
-				Seq: m.Seq, Tag: m.Tag, TS: m.TS.UnixMilli(), Head: m.Head, Content: m.Content}, Sig: sigOf(tx, in.Topic, m)})
-			if len(out.History) == min(max(in.Limit, 1), historyBatch) {
+			e := s2s.Event{At: m.TS.UnixMilli(), Message: messageOf(m)}
+			if size += sizeOf(&e); len(out.History) == min(max(in.Limit, 1), historyBatch) || size > s2s.MaxFrame/2 && len(out.History) > 0 {
 				break
 			}
+			if !bare {
+				e.By = m.From
+				if n.remote(m.From) {
+					if e.Sig, err = sigOf(tx, in.Topic, m); err != nil {
+						return err
+					}
+				}
+			}
+			out.History = append(out.History, e)
 		}
 		return nil
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		err = protocol.Denied
-	}
 	if err != nil {
 		return failed(err)
 	}

@@ -273,6 +273,8 @@ func (n *Node) Hear(from federation.Peer, c *s2s.Cast) {
 	switch {
 	case c.Presence != nil:
 		n.hearPresence(from.Name, c.Presence)
+	case c.Here != nil && c.Here.Group.Kind() == protocol.KindGroup:
+		n.sendAlways(c.Here.Group, &hereEvent{from.Name, c.Here})
 	case c.Note != nil:
 		n.tellRemote(from, c.Note.Topic, &noteEvent{from, c.Note})
 	case c.Call != nil:
@@ -300,6 +302,8 @@ func (n *Node) Answer(ctx context.Context, from federation.Peer, a *s2s.Ask) (*s
 		return n.answerFile(from, a.File)
 	case a.Opinion != nil:
 		return n.standing.answer(from, a.Opinion), nil
+	case a.Snapshot != "":
+		return n.answerSnapshot(from.Name, a.Snapshot), nil
 	case a.Command != nil:
 		return n.answerCommand(ctx, from, a.Command), nil
 	case a.History != nil && a.History.Topic.Kind() == protocol.KindGroup:

@@ -38,6 +38,7 @@ func (r *room) see(m *member) bool {
 	}
 	m.seen = true
 	r.visible++
+	r.tells.seen(m)
 	r.presIn(protocol.Pres{Src: string(m.sub.User), What: "on"}, func(a *attachment) bool {
 		return a.m != m && !a.reader && a.m.mode().Has(protocol.Presence)
 	})
@@ -60,6 +61,7 @@ func (r *room) unsee(m *member) {
 		return
 	}
 	m.seen = false
+	r.tells.seen(m)
 	if r.visible--; r.visible == 0 {
 		r.emptied()
 	}

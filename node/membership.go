@@ -151,10 +151,7 @@ func (r *room) endSub(q *request, m *member) error {
 		if err := tx.PutSub(&ended); err != nil {
 			return err
 		}
-		if err := r.tellChange(tx, &m.sub, &ended, nil); err != nil {
-			return err
-		}
-		return r.log(tx, q, eventSub, subEvent{User: ended.User, Ended: true})
+		return r.tells.changed(tx, q, &m.sub, &ended)
 	})
 	if err == nil {
 		m.sub = ended

@@ -24,6 +24,7 @@ type metrics struct {
 	panics    prometheus.Counter
 	knocks    *prometheus.CounterVec
 	forged    prometheus.Counter
+	rewritten prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
@@ -48,6 +49,7 @@ func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
 		panics:    counter("panics_total", "Faults of the node that ended one topic or request; please report them."),
 		queueFull: counter("topic_queue_full_total", "Requests refused because a topic's queue was full."),
 		forged:    counter("messages_forged_total", "Messages of groups of other nodes that are not shown, since their authors did not sign them."),
+		rewritten: counter("group_logs_rewritten_total", "Groups of other nodes that are not followed any more, since their homes told another history than before."),
 		knocks: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_knocks_total",
 			Help: "First contacts of other nodes' users, by what became of them."}, []string{"verdict"}),
 		latency: f.NewHistogramVec(prometheus.HistogramOpts{Name: "parley_request_seconds", Help: "From reading a request to its answer.",

@@ -21,7 +21,7 @@ func (r *room) note(q *request, in *protocol.Note) {
 	case "kp", "kpa", "kpv":
 		if in.Seq == 0 && m.mode().Has(protocol.Write) {
 			r.relay(q, m, &protocol.Info{What: in.What})
-			r.castNote(m, in.What)
+			r.tells.noted(m, in.What)
 		}
 	case "data":
 		if len(in.Payload) > 0 && m.mode().Has(protocol.Write) {
@@ -59,7 +59,7 @@ func (r *room) mark(q *request, m *member, in *protocol.Note) error {
 		if err := tx.PutMarks(r.t.id, m.sub.User, marks); err != nil {
 			return err
 		}
-		return r.tellMarks(tx, m, old, marks)
+		return r.tells.marked(tx, m, old, marks)
 	})
 	if err != nil {
 		r.n.log.Error("read mark not stored", "err", err)
@@ -71,7 +71,6 @@ func (r *room) mark(q *request, m *member, in *protocol.Note) error {
 		What: in.What, Seq: in.Seq}}, q.s)
 	if !m.sub.Reader {
 		r.relay(q, m, &protocol.Info{What: in.What, Seq: in.Seq})
-		r.castRead(m, in.What, in.Seq)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ type p2p struct{ *room }
 
 func newP2P(t *topic) kind {
 	p := &p2p{newRoom(t)}
-	p.room.policy = p
+	p.room.policy, p.room.tells = p, p
 	return p
 }
 
@@ -171,13 +171,7 @@ func (r *room) comeBack(q *request, m *member, sub store.Sub) error {
 		if err := tx.PutMarks(r.t.id, sub.User, marks); err != nil {
 			return err
 		}
-		if err := r.tellChange(tx, &m.sub, &sub, nil); err != nil {
-			return err
-		}
-		if err := r.log(tx, q, eventSub, subEvent{User: sub.User, Want: sub.Want, Given: sub.Given}); err != nil {
-			return err
-		}
-		return r.follow(tx, q, &sub)
+		return r.tells.changed(tx, q, &m.sub, &sub)
 	})
 	if err != nil {
 		return err

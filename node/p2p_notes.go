@@ -13,8 +13,10 @@ type noteEvent struct {
 }
 
 func (e *noteEvent) apply(t *topic) {
-	if t.id.Kind() == protocol.KindGroup {
-		e.inGroup(t)
+	if k, ok := t.kind.(interface {
+		hearNote(protocol.Node, *s2s.Note)
+	}); ok {
+		k.hearNote(e.from.Name, e.note)
 		return
 	}
 	p, ok := t.kind.(*p2p)
@@ -34,10 +36,6 @@ func (e *noteEvent) apply(t *topic) {
 
 // castNote tells the other node that our user types.
 func (r *room) castNote(m *member, what string) {
-	if r.t.id.Kind() == protocol.KindGroup {
-		r.castGroupNote("", &s2s.Note{Topic: r.t.id, From: m.sub.User, What: what})
-		return
-	}
 	if r.n.other(r.t.id) == "" || r.n.remote(m.sub.User) || !r.confides() {
 		return
 	}

@@ -136,9 +136,6 @@ func (r *room) tellChange(tx store.Tx, old, now, other *store.Sub) error {
 // tellMarks queues how far our user has come, as the last message of the other that
 // is covered; not to a stranger.
 func (r *room) tellMarks(tx store.Tx, m *member, old, now store.Marks) error {
-	if r.t.id.Kind() == protocol.KindGroup {
-		return r.tellGroupMarks(tx, m, old, now)
-	}
 	p := r.envelope(time.Now())
 	if p == nil || m.sub.User != p.From || !r.confides() {
 		return nil

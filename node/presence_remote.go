@@ -116,6 +116,18 @@ func (l *learnt) want(u protocol.UserID, nodes []protocol.Node) (more, less []pr
 	return more, less
 }
 
+// hold counts, by 1 or -1, one more or less who wants to hear of a node. It reports
+// whether that is the first or was the last.
+func (l *learnt) hold(n protocol.Node, by int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.wanted[n]
+	if l.wanted[n] = was + by; was+by == 0 {
+		delete(l.wanted, n)
+	}
+	return was == 0 || was+by == 0
+}
+
 // visible reports whether the user of mine shows presence to the user of theirs.
 func visible(mine, theirs *store.Sub) bool {
 	return mine.Live() && theirs.Live() && mine.Want.Has(protocol.Write) && theirs.Given.Has(protocol.Presence)
@@ -364,6 +376,7 @@ func (n *Node) linked(to protocol.Node, s federation.LinkState) {
 	count := n.learnt.linked(to)
 	switch s {
 	case federation.LinkUp:
+		n.tellGroups(partedEvent{to, true})
 		n.digest(to)
 		n.standing.refresh(to)
 	case federation.LinkClosed:
@@ -383,6 +396,7 @@ func (n *Node) linked(to protocol.Node, s federation.LinkState) {
 
 // forgetPresence takes the users of a node for offline.
 func (n *Node) forgetPresence(of protocol.Node) {
+	n.tellGroups(partedEvent{of, false})
 	for _, u := range n.learnt.others(of, nil) {
 		n.learn(s2s.Status{User: u})
 	}

@@ -60,7 +60,10 @@ func (n *Node) Returned(ctx context.Context, _ protocol.Node, ends []federation.
 	}
 	for _, e := range ends { // a member whose node does not want the group
 		if in := e.Post.Invite; in != nil && (e.How == federation.Refused || e.How == federation.Expired) {
-			n.send(e.Post.Topic, newDeparture(in.User, false))
+			n.sendAlways(e.Post.Topic, newDeparture(in.User, false))
+		}
+		if e.Post.Follow != nil && e.How == federation.Refused {
+			n.sendAlways(e.Post.Topic, unwantedEvent{})
 		}
 	}
 	return nil

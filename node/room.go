@@ -17,6 +17,7 @@ type room struct {
 	t      *topic
 	n      *Node
 	policy policy
+	tells  teller
 
 	rec      *store.Topic // nil before the topic is created
 	head     store.Head
@@ -89,7 +90,7 @@ type card struct {
 }
 
 func newRoom(t *topic) *room {
-	return &room{t: t, n: t.n, members: map[protocol.UserID]*member{}, attached: map[*session]*attachment{}}
+	return &room{t: t, n: t.n, tells: silent{}, members: map[protocol.UserID]*member{}, attached: map[*session]*attachment{}}
 }
 
 // load reads the topic; a topic that is not there yet is no error here.

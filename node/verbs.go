@@ -245,6 +245,9 @@ func (r *request) resolve() (protocol.TopicID, error) {
 		if err != nil || id.Home() != n.name && n.cfg.Network == nil {
 			return "", protocol.NotFound
 		}
+		if err := r.meetInvited(); err != nil {
+			return "", err
+		}
 		r.reader = channel
 		r.name = string(id)
 		if channel {

@@ -91,4 +91,7 @@ type Replicas interface {
 	// Insert stores m under its own Seq, which is at most Head.Seq; ErrExists if there is
 	// a message of that number.
 	Insert(protocol.TopicID, *Message) error
+	// Prune drops all that is kept of the topic, as DeleteTopic does, but it may come
+	// again.
+	Prune(protocol.TopicID) error
 }

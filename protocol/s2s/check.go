@@ -49,7 +49,8 @@ func (p *Post) Check(from protocol.Node) error {
 // kinds counts what is set after At.
 func (p *Post) kinds() (n int) {
 	for _, set := range [...]bool{p.Message != nil, p.Delete != nil, p.Marks != nil, p.Mode != nil, p.Card != nil, p.Aux != nil,
-		p.Tombstone != nil, p.Invite != nil, p.Command != nil, p.Withdraw != nil, p.Report != nil, p.Follow != nil} {
+		p.Tombstone != nil, p.Invite != nil, p.Command != nil, p.Withdraw != nil, p.Report != nil, p.Follow != nil,
+		len(p.Reads) > 0} {
 		if set {
 			n++
 		}
@@ -91,11 +92,18 @@ func (k *checker) body(p *Post) {
 	case p.Withdraw != nil:
 		k.is(len(p.Withdraw.Key) == KeySize, "key of a command")
 		k.group(p.Withdraw.Group)
+		k.time(p.Withdraw.At)
 	case p.Report != nil:
 		k.user(p.Report.User)
 		k.is(p.Report.Count > 0, "empty report")
 	case p.Follow != nil:
 		k.group(p.Topic)
+	case len(p.Reads) > 0:
+		k.group(p.Topic)
+		for _, r := range p.Reads {
+			k.user(r.User)
+			k.is(r.Recv >= 0 && r.Read >= 0, "number")
+		}
 	}
 }
 

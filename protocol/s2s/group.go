@@ -97,10 +97,12 @@ type Command struct {
 	Card *Card  `cbor:"8,keyasint,omitempty"`
 }
 
-// Withdraw makes a command void: if it has not been applied, it never will be.
+// Withdraw makes a command void: if it has not been applied, it never will be. At is the
+// command's.
 type Withdraw struct {
 	Key   []byte           `cbor:"1,keyasint,omitempty"`
 	Group protocol.TopicID `cbor:"2,keyasint,omitempty"`
+	At    int64            `cbor:"3,keyasint,omitempty"`
 }
 
 // Snapshot is a group at a revision, for a follower that is new or too far behind.

@@ -87,6 +87,13 @@ func (p *Post) layout(c *coder) {
 	optional(c, 15, &p.Report)
 	user(c, 16, &p.To)
 	optional(c, 17, &p.Follow)
+	list(c, 18, &p.Reads, element)
+}
+
+func (r *Reader) layout(c *coder) {
+	user(c, 1, &r.User)
+	number(c, 2, &r.Recv)
+	number(c, 3, &r.Read)
 }
 
 func (m *Message) layout(c *coder) {
@@ -234,6 +241,7 @@ func (d *Command) layout(c *coder) {
 func (w *Withdraw) layout(c *coder) {
 	octets(c, 1, &w.Key)
 	topic(c, 2, &w.Group)
+	number(c, 3, &w.At)
 }
 
 func (s *Snapshot) layout(c *coder) {

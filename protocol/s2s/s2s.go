@@ -141,7 +141,8 @@ type Post struct {
 
 	To protocol.UserID `cbor:"16,keyasint,omitempty"` // of the receiving node
 
-	Follow *Follow `cbor:"17,keyasint,omitempty"`
+	Follow *Follow  `cbor:"17,keyasint,omitempty"`
+	Reads  []Reader `cbor:"18,keyasint,omitempty"` // of a group
 
 	bad error // what was found when it was read
 }
@@ -230,7 +231,7 @@ type Invite struct {
 	Given protocol.Mode   `cbor:"3,keyasint,omitempty"`
 	Group Group           `cbor:"4,keyasint"`
 	Want  protocol.Mode   `cbor:"5,keyasint,omitempty"`
-	// Members are all, the user among them: the node follows from here on.
+	// Members are all, the user among them, if they fit; else they are in the Snapshot.
 	Members []Membership `cbor:"6,keyasint,omitempty"`
 }
 
@@ -239,6 +240,13 @@ type Invite struct {
 type Follow struct {
 	Rev  uint64 `cbor:"1,keyasint,omitempty"`
 	Stop bool   `cbor:"2,keyasint,omitempty"`
+}
+
+// Reader tells how far a member of a group has received and read: numbers of messages.
+type Reader struct {
+	User protocol.UserID `cbor:"1,keyasint,omitempty"`
+	Recv int             `cbor:"2,keyasint,omitempty"`
+	Read int             `cbor:"3,keyasint,omitempty"`
 }
 
 // Group describes a group as its home has it.

@@ -134,7 +134,10 @@ func groupSamples() []sample {
 			p.Command = &Command{Key: []byte("0123456789abcdef"), Group: theirGroup, User: alice, At: sampleTime, Request: []byte(`{"leave":{"unsub":true}}`)}
 		})},
 		{"withdrawal", "a command, unless it has been applied", post(func(p *Post) {
-			p.From, p.To, p.Topic, p.Withdraw = "", "", theirGroup, &Withdraw{Key: []byte("0123456789abcdef"), Group: theirGroup}
+			p.From, p.To, p.Topic, p.Withdraw = "", "", theirGroup, &Withdraw{Key: []byte("0123456789abcdef"), Group: theirGroup, At: sampleTime}
+		})},
+		{"reads", "how far members of a group have come", post(func(p *Post) {
+			p.From, p.To, p.Topic, p.Reads = "", "", theirGroup, []Reader{{User: alice, Recv: 12, Read: 11}}
 		})},
 		{"log", "six events of a group of a: 31 to 36; message 15 was erased since", &Line{Log: &Log{Group: hubGroup, After: 30, Events: []Event{
 			{At: sampleTime, By: alice, Message: &GroupMessage{Seq: 13, Tag: 4, TS: sampleTime, Head: []byte(`{"mime":"text/plain"}`), Content: []byte(`"Hi"`)}},

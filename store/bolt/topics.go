@@ -55,6 +55,15 @@ func (x *tx) DeleteTopic(t protocol.TopicID) error {
 	return x.put(bktGone, key(string(t)), nothing)
 }
 
+// Prune implements store.Replicas.
+func (x *tx) Prune(t protocol.TopicID) error {
+	was, err := x.Topic(t)
+	if err != nil {
+		return err
+	}
+	return x.eraseTopic(t, was)
+}
+
 // eraseTopic removes all of a topic; was is its description, or nil.
 func (x *tx) eraseTopic(t protocol.TopicID, was *store.Topic) error {
 	if was != nil {

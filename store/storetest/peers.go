@@ -134,4 +134,13 @@ func replicas(b *box) {
 		equal(b, "topic", t, err, &store.Topic{ID: g, Created: day, Updated: day, Base: 5})
 		return nil
 	})
+	b.update(func(tx store.Tx) error { return tx.Prune(g) })
+	head(store.Head{})
+	b.view(func(tx store.Tx) error {
+		listed(b, "history left", tx.History(g, 1, 9))
+		return nil
+	})
+	b.update(func(tx store.Tx) error { return tx.PutTopic(&store.Topic{ID: g, Created: day, Updated: day}) })
+	b.update(func(tx store.Tx) error { return tx.DeleteTopic(g) })
+	b.refused(store.ErrExists, func(tx store.Tx) error { return tx.PutTopic(&store.Topic{ID: g, Created: day, Updated: day}) })
 }
