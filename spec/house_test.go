@@ -30,7 +30,7 @@ var vocabulary = []string{"protocol/s2s"}
 // every test.
 var doors = map[string][]string{
 	"go.etcd.io/bbolt":                    {"store/bolt"},
-	"github.com/fxamacker/cbor/v2":        {"store/bolt", "protocol/s2s"},
+	"github.com/fxamacker/cbor/v2":        {"store/bolt", "protocol/s2s", "testnet/specpeer"},
 	"github.com/gorilla/websocket":        {"protocol/ws"},
 	"golang.org/x/crypto/argon2":          {"node/auth"},
 	"golang.org/x/crypto/acme":            {"node/httpd"},
@@ -42,7 +42,7 @@ var doors = map[string][]string{
 	"golang.org/x/text/unicode/norm":      {"node"},
 	"golang.org/x/time":                   {"node", "federation", "federation/quic"},
 	"github.com/miekg/dns":                {"federation/dns", "tests"},
-	"github.com/quic-go/quic-go":          {"federation/quic", "federation/dht"},
+	"github.com/quic-go/quic-go":          {"federation/quic", "federation/dht", "testnet/specpeer"},
 	"github.com/libp2p":                   {"federation/dht"},
 	"github.com/multiformats":             {"federation/dht"},
 	"github.com/ipfs":                     {"federation/dht"},
