@@ -57,6 +57,7 @@ func (b *books) take(a *s2s.Ack) error {
 		if v.N > a.Upto || len(o.verdicts) > 0 && v.N <= o.verdicts[len(o.verdicts)-1].N {
 			return closing(CloseProtocol, "verdict on post %d out of place", v.N)
 		}
+		v.Reason = printable(v.Reason) // people will see it
 		o.verdicts = append(o.verdicts, v)
 	}
 	o.upto = max(o.upto, a.Upto)

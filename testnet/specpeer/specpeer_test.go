@@ -99,7 +99,11 @@ func (w *world) dialled() {
 	w.heard(l, "the rude message", isMessage("rude"))
 	w.heard(l, "Settled after a refusal", func(h Heard) bool { return h.Settled > 0 })
 	w.expect("what became of it", func(r *protocol.Response) bool {
-		return r.Data != nil && strings.Contains(string(r.Data.Content), "not in this tone")
+		told := r.Data != nil && strings.Contains(string(r.Data.Content), "not in this tone")
+		if told && (len(r.Data.Content) > 300 || strings.Contains(string(r.Data.Content), `\n`)) {
+			w.t.Errorf("a long reason goes on to alice: %d bytes, %.300s", len(r.Data.Content), r.Data.Content)
+		}
+		return told
 	})
 	w.pub("sorry") // the lane goes on
 	w.heard(l, "the next message", isMessage("sorry"))

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,10 +161,10 @@ func (w *world) signed(c *Card) bool {
 	return err == nil && ed25519.Verify(w.peer.OtherKey, text, c.Sig)
 }
 
-// judge refuses what is rude.
+// judge refuses what is rude, and gives a reason that is longer than it should be.
 func judge(p *Post) Verdict {
 	if p.Message != nil && string(p.Message.Content) == `"rude"` {
-		return Verdict{Outcome: Refused, Fault: Policy, Reason: "not in this tone"}
+		return Verdict{Outcome: Refused, Fault: Policy, Reason: "not in this tone" + strings.Repeat("\nat all", 2000)}
 	}
 	return Verdict{}
 }
