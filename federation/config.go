@@ -26,8 +26,6 @@ type Config struct {
 	Log        *slog.Logger // nil: no log
 	Build      string       // of the program, told to peers
 	Features   []string     // told to peers, next to those of this package
-	// Traffic is told each frame that crosses a link, before the next; nil: nobody looks.
-	Traffic func(Traffic)
 	// Limits are what this node accepts of a peer. The zero value of a field stands for
 	// the default: frames, contents as in s2s; 256 posts unanswered in a lane; no limit
 	// of rate.

@@ -97,6 +97,9 @@ func (n *Node) answerCommand(ctx context.Context, from federation.Peer, c *s2s.C
 	if err != nil {
 		return failed(err)
 	}
+	if err := n.meetInvited(q); err != nil {
+		return failed(err)
+	}
 	e := &commandEvent{q: q, c: c, from: from, done: make(chan struct{})}
 	n.sendAlways(c.Group, e)
 	select {

@@ -27,7 +27,6 @@ type room struct {
 	shown    bool // members of the group were told that somebody is there
 	visible  int  // members in the room of whom the others were told
 	call     *call
-	lastCall *call        // of another node, which is over
 	slow     []slowPub    // oldest first
 	talk     talk         // with another node's user
 	remote   *s2s.Command // that is being carried out
