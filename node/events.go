@@ -33,6 +33,8 @@ type subEvent struct {
 type deleteEvent struct {
 	ID     int
 	Ranges protocol.Ranges
+	Sig    []byte `json:",omitempty"` // as in subEvent
+	At     int64  `json:",omitempty"`
 }
 
 type ownerEvent struct{ From, To protocol.UserID }

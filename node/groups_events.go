@@ -269,7 +269,7 @@ func (f *follower) nextSub(q *request, in *s2s.Membership, old *store.Sub, said 
 	case own && live, !own && !said && live:
 		now.Want = old.Want
 	case own:
-		now.Want = f.firstWant(q, in)
+		now.Want = f.firstWant(q, in, old)
 	case !said:
 		now.Want = 0
 	}
@@ -277,13 +277,13 @@ func (f *follower) nextSub(q *request, in *s2s.Membership, old *store.Sub, said 
 }
 
 // firstWant is what a new member of ours wants: what was asked for; if invited all that
-// is given, or not yet anything if that was by a stranger.
-func (f *follower) firstWant(q *request, in *s2s.Membership) protocol.Mode {
-	by := q.who.User
+// is given, or if that was by a stranger not yet more than to see that it is there.
+func (f *follower) firstWant(q *request, in *s2s.Membership, old *store.Sub) protocol.Mode {
+	by, reads := q.who.User, old != nil && old.Live() && old.Reader
 	switch {
 	case in.Want != 0:
 		return in.Want
-	case !f.n.remote(by) || f.n.takesMail(in.User, by):
+	case reads || !f.n.remote(by) || f.n.takesMail(in.User, by):
 		return in.Given &^ protocol.Owner
 	}
 	return modeInvited & in.Given
@@ -340,8 +340,16 @@ func (f *follower) showSub(q *request, old, now *store.Sub) {
 		m = &member{}
 		f.members[now.User] = m
 	}
-	m.sub = *now
 	live := old != nil && old.Live()
+	if live && old.Reader && !now.Reader { // a member is called so from now on
+		f.evict(nil, m, true)
+		live = false
+	}
+	m.sub = *now
+	if f.early[now.User] && m.live() {
+		delete(f.early, now.User)
+		defer f.see(m)
+	}
 	switch {
 	case !m.live() && live:
 		f.putOut(q, m, func() {})
@@ -380,7 +388,11 @@ func (f *follower) ownerStep(q *request, to protocol.UserID) *step {
 				continue
 			}
 			now.Updated = q.at
-			olds, nows = append(olds, s), append(nows, &now)
+			if s.User == to { // told last
+				olds, nows = append(olds, s), append(nows, &now)
+			} else {
+				olds, nows = append([]*store.Sub{s}, olds...), append([]*store.Sub{&now}, nows...)
+			}
 		}
 		for _, s := range nows {
 			if err := tx.PutSub(s); err != nil {

@@ -424,13 +424,16 @@ func (f *follower) drop(tx store.Tx, ended bool) error {
 // closed ends a group that is no more at its home.
 func (f *follower) closed() {
 	for _, o := range f.unanswered() {
-		if o.answer != nil && o.in.Sub == nil { // perhaps the very one that has ended it
+		switch {
+		case o.answer != nil && o.in.Sub == nil:
 			o.reply()
-		} else {
+		case o.in.Del != nil && o.in.Del.What == "topic":
+			o.q.ok(200, nil) // so it is
+		default:
 			o.q.refuse(protocol.NotFound)
 		}
 	}
-	f.awaited = nil
+	f.orders = newOrders()
 	f.end()
 	for _, m := range f.members {
 		m.seen = false

@@ -113,6 +113,9 @@ func groupOf(rec *store.Topic, head store.Head, bare bool) s2s.Group {
 
 // bare reports whether a node has readers of a channel only: it is not told who writes.
 func (n *Node) bare(tx store.Tx, group protocol.TopicID, to protocol.Node) (bool, error) {
+	if rec, err := tx.Topic(group); err != nil || !rec.Channel {
+		return false, err
+	}
 	for sub, err := range tx.SubsTo(group) {
 		if err != nil {
 			return false, err
@@ -191,7 +194,7 @@ func (n *Node) Page(to protocol.Node, group protocol.TopicID, after uint64, size
 			if err != nil {
 				return err
 			}
-			out, err := n.outwardEvent(tx, group, e, bare)
+			out, err := n.outwardEvent(tx, to, group, e, bare)
 			if err != nil {
 				return err
 			}
@@ -223,8 +226,9 @@ func sizeOf(e *s2s.Event) int {
 }
 
 // outwardEvent is an entry of the log as followers get it. Bare ones get no names of
-// users: instead of what consists of these the description, which has changed or not.
-func (n *Node) outwardEvent(tx store.Tx, group protocol.TopicID, e *store.Event, bare bool) (*s2s.Event, error) {
+// users but their own: instead of what consists of these the description, which has
+// changed or not.
+func (n *Node) outwardEvent(tx store.Tx, to protocol.Node, group protocol.TopicID, e *store.Event, bare bool) (*s2s.Event, error) {
 	out := &s2s.Event{At: e.TS.UnixMilli(), By: e.By}
 	if bare {
 		out.By = ""
@@ -249,15 +253,21 @@ func (n *Node) outwardEvent(tx store.Tx, group protocol.TopicID, e *store.Event,
 			return nil, err
 		}
 		out.Erase = &s2s.Erasure{ID: d.ID, Ranges: spansOf(d.Ranges)}
+		if !bare && d.At != 0 {
+			out.Sig, out.At = d.Sig, d.At
+		}
 	case eventDesc, eventTags, eventAux:
 		return out, n.outwardDesc(tx, group, out, bare)
 	case eventEnd:
 		out.End = true
 	case eventSub, eventOwner:
-		if !bare {
-			return out, n.outwardMember(tx, e, out)
+		if err := n.outwardMember(tx, e, out); err != nil {
+			return nil, err
 		}
-		return out, n.outwardDesc(tx, group, out, bare)
+		if bare && (out.Sub == nil || out.Sub.User.Node() != to) {
+			*out = s2s.Event{At: e.TS.UnixMilli()}
+			return out, n.outwardDesc(tx, group, out, bare)
+		}
 	}
 	return out, nil
 }

@@ -51,22 +51,15 @@ func (f *follower) invited(from federation.Peer, in *s2s.Invite) error {
 			return err
 		}
 	}
-	var err error
-	if len(in.Members) == 0 {
-		err = f.announceOnly(in)
-	} else {
-		err = f.replicate(&s2s.Snapshot{Group: in.Group, Members: in.Members}, in.By)
+	if len(in.Members) == 0 { // too many
+		f.askSnapshot()
+		return nil
 	}
+	err := f.replicate(&s2s.Snapshot{Group: in.Group, Members: in.Members}, in.By)
 	if err != nil {
 		undo()
 	}
 	return err
-}
-
-// announceOnly keeps nothing of an invitation but that a snapshot is to be asked for.
-func (f *follower) announceOnly(*s2s.Invite) error {
-	f.askSnapshot()
-	return nil
 }
 
 // takesMail reports whether a user of ours takes messages of another.
@@ -89,8 +82,11 @@ func (f *follower) tellFollowing(tx store.Tx) error {
 	return f.post(tx, f.home(), "", &s2s.Post{Topic: f.t.id, At: time.Now().UnixMilli(), Follow: &s2s.Follow{Rev: head.Rev}})
 }
 
-// snapshotTime is for how long a snapshot is waited for.
-const snapshotTime = 10 * time.Second
+// For how long a snapshot is waited for, and until it is asked for again.
+const (
+	snapshotTime  = 10 * time.Second
+	snapshotRetry = time.Minute
+)
 
 // askSnapshot asks the home for the group as it is, once at a time.
 func (f *follower) askSnapshot() {
@@ -129,8 +125,23 @@ func (e *snapshotEvent) apply(*topic) {
 	if e.err == nil && !f.broken && e.s.Group.Rev > f.head.Rev {
 		e.err = f.replicate(e.s, e.s.Group.Owner)
 	}
-	if e.err != nil {
-		f.n.log.Warn("no snapshot of a group", "group", f.t.id, "err", e.err)
+	if e.err == nil {
+		return
+	}
+	f.n.log.Warn("no snapshot of a group", "group", f.t.id, "err", e.err)
+	if unsure(e.err) {
+		f.asking = true
+		f.t.after(snapshotRetry, retrySnapshot{})
+	}
+}
+
+// retrySnapshot says that it is time to ask for a snapshot again.
+type retrySnapshot struct{}
+
+func (retrySnapshot) apply(t *topic) {
+	if f, ok := t.kind.(*follower); ok {
+		f.asking = false
+		f.askSnapshot()
 	}
 }
 

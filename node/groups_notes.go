@@ -22,6 +22,9 @@ const (
 	// readsDelay is for how long read marks are gathered, hereDelay comings and goings.
 	readsDelay = time.Second
 	hereDelay  = 50 * time.Millisecond
+	// maxEarly bounds those of whom it is remembered that they are there before the log
+	// says that they are members.
+	maxEarly = 512
 )
 
 // parts is a group as one of several that are its parts. It is most of a [teller].
@@ -32,6 +35,7 @@ type parts struct {
 	read   map[protocol.UserID]bool // likewise for marks
 	due    bool
 	told   map[protocol.Node]*told
+	early  map[protocol.UserID]bool // there, but not known as a member yet
 }
 
 // told are the marks in the last post to a node, and its number: while that has not been
@@ -42,7 +46,8 @@ type told struct {
 }
 
 func newParts(r *room) parts {
-	return parts{r: r, moved: map[protocol.UserID]bool{}, read: map[protocol.UserID]bool{}, told: map[protocol.Node]*told{}}
+	return parts{r: r, moved: map[protocol.UserID]bool{}, read: map[protocol.UserID]bool{}, told: map[protocol.Node]*told{},
+		early: map[protocol.UserID]bool{}}
 }
 
 func (p *parts) home() protocol.Node { return p.r.t.id.Home() }
@@ -164,11 +169,15 @@ func (p *parts) tellHere(to protocol.Node) {
 // hearHere takes what another node says of who is there.
 func (p *parts) hearHere(from protocol.Node, h *s2s.Here) {
 	for _, u := range h.On {
-		if m := p.of(from, u); m != nil && m.mode().Has(protocol.Join) {
+		switch m := p.of(from, u); {
+		case m != nil && m.mode().Has(protocol.Join):
 			p.r.see(m)
+		case m == nil && from == p.home() && len(p.early) < maxEarly: // the log will tell
+			p.early[u] = true
 		}
 	}
 	for _, u := range h.Off {
+		delete(p.early, u)
 		if m := p.of(from, u); m != nil {
 			p.r.unsee(m)
 		}
@@ -180,8 +189,8 @@ func (p *parts) hearHere(from protocol.Node, h *s2s.Here) {
 
 // vanish takes those of whom another node tells for gone, but some.
 func (p *parts) vanish(from protocol.Node, but []protocol.UserID) {
-	for u, m := range p.r.members {
-		if m.seen && p.of(from, u) != nil && !slices.Contains(but, u) {
+	for _, m := range p.r.sortedMembers() {
+		if u := m.sub.User; m.seen && p.of(from, u) != nil && !slices.Contains(but, u) {
 			p.r.unsee(m)
 		}
 	}

@@ -76,9 +76,14 @@ func (o *orders) idle() bool {
 	return len(o.lines) == 0 && len(o.echoes) == 0 && len(o.awaited) == 0
 }
 
-// unanswered are those that have not been, but for the ones on their way.
+// unanswered are those that have not been.
 func (o *orders) unanswered() []*order {
 	all := slices.Clone(o.awaited)
+	for _, l := range o.lines {
+		if l.sent != nil && !l.sent.done {
+			all = append(all, l.sent)
+		}
+	}
 	for _, l := range o.lines {
 		all = append(all, l.waiting...)
 	}
@@ -113,13 +118,11 @@ func (f *follower) command(q *request, in *protocol.Request) {
 	}
 	o := &order{q: q, in: in, by: q.at.Add(commandTime)}
 	l.waiting = append(l.waiting, o)
+	f.t.after(time.Until(o.by), lateEvent{f, o})
 	f.proceed(u)
-	if slices.Contains(l.waiting, o) {
-		f.t.after(time.Until(o.by), lateEvent{f, o})
-	}
 }
 
-// lateEvent ends the wait of an order, for its turn or for the replica.
+// lateEvent ends the wait of an order, for its turn, the home's answer or the replica.
 type lateEvent struct {
 	f *follower
 	o *order
@@ -129,6 +132,13 @@ func (e lateEvent) apply(*topic) {
 	f, o := e.f, e.o
 	l := f.lines[o.q.who.User]
 	switch {
+	case l != nil && l.sent == o:
+		l.sent = nil
+		if !o.done {
+			f.giveUp(o)
+		}
+		f.proceed(o.q.who.User)
+		return
 	case l != nil && slices.Contains(l.waiting, o):
 		l.waiting = slices.DeleteFunc(l.waiting, func(w *order) bool { return w == o })
 		f.proceed(o.q.who.User)
@@ -274,7 +284,7 @@ func (e *resultEvent) apply(*topic) {
 	f, o := e.f, e.o
 	u := o.q.who.User
 	l := f.lines[u]
-	if l == nil || l.sent != o { // the group is no more
+	if l == nil || l.sent != o { // it was given up, or the group is no more
 		return
 	}
 	l.sent = nil
@@ -405,7 +415,6 @@ func (f *follower) answered(o *order, r *s2s.Result) {
 	case r.Code < 300:
 		o.answer = &protocol.Ctrl{ID: q.id, Topic: q.name, Code: r.Code, Text: r.Text, Params: params}
 		f.awaited = append(f.awaited, o)
-		f.t.after(time.Until(o.by), lateEvent{f, o})
 		f.show()
 		if o.q.reader && !f.follows() {
 			f.askSnapshot()

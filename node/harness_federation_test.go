@@ -20,7 +20,7 @@ import (
 // than a few round trips and shorter than what nodes wait for.
 const (
 	fedLatency = 5 * time.Millisecond
-	fedPause   = 100 * time.Millisecond
+	fedPause   = 250 * time.Millisecond
 )
 
 // site is a node with links to the others of its federation: its clients, its key, its

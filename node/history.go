@@ -192,7 +192,11 @@ func (r *room) delete(q *request, m *member, d *store.Deletion) error {
 			return err
 		}
 		if d.User == "" {
-			return r.log(tx, q, eventDelete, deleteEvent{ID: d.ID, Ranges: d.Ranges})
+			e := deleteEvent{ID: d.ID, Ranges: d.Ranges}
+			if r.remote != nil {
+				e.Sig, e.At = r.remote.Sig, r.remote.At
+			}
+			return r.log(tx, q, eventDelete, e)
 		}
 		sub.DelID = d.ID
 		return tx.PutSub(&sub)
