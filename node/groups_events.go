@@ -173,7 +173,7 @@ func (f *follower) messageStep(e *s2s.Event, p witness) *step {
 			return err
 		}
 		if m.Seq != g.Seq {
-			return fmt.Errorf("node: message %d of %s came as number %d", g.Seq, f.t.id, m.Seq)
+			return fmt.Errorf("%w: message %d of %s came as number %d", errStory, g.Seq, f.t.id, m.Seq)
 		}
 		if err := f.useNamed(tx, m); err != nil {
 			return err

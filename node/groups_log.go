@@ -253,6 +253,10 @@ func (f *follower) take(l *s2s.Log, witnesses []witness) (*s2s.LogAck, error) {
 		return ack, nil
 	}
 	err := f.apply(l.Events[known:], witnesses[known:], f.head.Rev+1)
+	if errors.Is(err, errStory) { // to be told it again would not help, and others wait behind it
+		ack.Stop = true
+		return ack, f.disbelieve(f.head.Rev + 1)
+	}
 	ack.Rev = f.head.Rev
 	f.prune()
 	return ack, err
@@ -285,9 +289,17 @@ func (f *follower) compare(l *s2s.Log) error {
 	if err != nil || bad == 0 {
 		return err
 	}
+	return f.disbelieve(bad)
+}
+
+// errStory is wrapped by errors about a log that does not go with what is here.
+var errStory = errors.New("node: the home of a group contradicts itself")
+
+// disbelieve ends the following of a group whose home does not tell one story.
+func (f *follower) disbelieve(rev uint64) error {
 	f.n.metrics.rewritten.Inc()
 	f.n.log.Error("the home of a group tells another history than before: it is not followed any more",
-		"group", f.t.id, "home", f.home(), "rev", bad)
+		"group", f.t.id, "home", f.home(), "rev", rev)
 	f.broken = true
 	return f.n.store.Update(func(tx store.Tx) error { return tx.PutValue(valueBroken+string(f.t.id), []byte{1}) })
 }
