@@ -103,6 +103,9 @@ func (r *Resolver) lookup(ctx context.Context, name string, kind uint16) (*answe
 		return a, a.err
 	}
 	flight := r.cache.flights.DoChan(fmt.Sprint(kind, q.name), func() (any, error) {
+		if a := r.cache.get(q, time.Now()); a != nil { // the flight before has just landed
+			return a, nil
+		}
 		// Others may wait for it: it does not end with the first who asked.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 		defer cancel()
