@@ -359,3 +359,51 @@ func TestGroupHomeSetBack(t *testing.T) {
 		}
 	})
 }
+
+// What a group costs on a link goes by messages, not by members.
+func TestGroupIsFrugal(t *testing.T) {
+	withTrio(t, func(r *trio) {
+		const members, messages = 30, 10
+		for i := range members {
+			name := fmt.Sprint("m", i)
+			r.b.user(name)
+			r.join(r.b, name)
+		}
+		pass(5 * time.Second)
+		before := r.a.linkTo(r.b)
+		for i := range messages {
+			r.a.ask("al", r.pub(fmt.Sprint("text ", i)), 202)
+		}
+		pass(time.Second)
+		after := r.a.linkTo(r.b)
+		if n := after.Pieces - before.Pieces; n > messages {
+			t.Errorf("%d pieces of the log for %d messages", n, messages)
+		}
+		if n := (after.Posts.Out - before.Posts.Out) / messages; n > 400 {
+			t.Errorf("%d bytes a message", n)
+		}
+		for i := range members { // all read it at once
+			r.b.pipes[fmt.Sprint("m", i)].send(fmt.Sprintf(`{"note":{"topic":%q,"what":"read","seq":%d}}`, r.group, messages))
+		}
+		sent := r.b.linkTo(r.a).Sent
+		pass(3 * time.Second)
+		if n := r.b.linkTo(r.a).Sent - sent; n != 1 {
+			t.Errorf("%d posts for read marks, want 1", n)
+		}
+	})
+}
+
+func (s *site) linkTo(to *site) federation.PeerStats {
+	s.t.Helper()
+	all, err := s.mesh.Stats()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, p := range all {
+		if p.Name == to.name {
+			return p
+		}
+	}
+	s.t.Fatalf("%s knows nothing of %s", s.name, to.name)
+	return federation.PeerStats{}
+}
