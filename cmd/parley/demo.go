@@ -80,7 +80,7 @@ func runDemo(cmd *cobra.Command, _ []string) (err error) {
 		}
 	}
 	for i, n := range nodes {
-		if err := n.introduce(ctx, nodes[1-i]); err != nil {
+		if err := n.introduce(nodes[1-i]); err != nil {
 			return err
 		}
 	}
@@ -141,7 +141,7 @@ func (n *demoNode) guest() tour.Guest {
 func (n *demoNode) prepare(cmd *cobra.Command, dir string) error {
 	n.settings = config.New()
 	var err error
-	if n.s2s, err = freeAddress(cmd.Context(), "udp"); err != nil {
+	if n.s2s, err = freeAddress(cmd.Context()); err != nil {
 		return err
 	}
 	if l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", n.http); err != nil {
@@ -176,7 +176,7 @@ func (n *demoNode) prepare(cmd *cobra.Command, dir string) error {
 }
 
 // introduce tells a node where the other is and which key it has.
-func (n *demoNode) introduce(_ context.Context, other *demoNode) error {
+func (n *demoNode) introduce(other *demoNode) error {
 	s, err := openStore(n.settings, dataDir(n.settings.Node.Data), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func (n *demoNode) introduce(_ context.Context, other *demoNode) error {
 }
 
 // freeAddress is one on loopback that nobody uses at the moment.
-func freeAddress(ctx context.Context, _ string) (string, error) {
+func freeAddress(ctx context.Context) (string, error) {
 	c, err := new(net.ListenConfig).ListenPacket(ctx, "udp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

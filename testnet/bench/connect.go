@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"parley/testnet"
 )
 
 // runConnect opens c.Users sessions and sees what they cost, then idle. The server
@@ -18,7 +20,7 @@ func runConnect(ctx context.Context, t *target, c Case) (*Run, error) {
 		return nil, err
 	}
 	pause(ctx, c.Settle)
-	before, err := readUsage(t.pids)
+	before, err := testnet.ReadUsage(t.pids...)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +50,8 @@ func runConnect(ctx context.Context, t *target, c Case) (*Run, error) {
 	r.add("sessions", "1/s", n/w.sec)
 	r.latencies("open", lat)
 	if len(t.pids) > 0 {
-		r.add("memory per session", "KiB", (rest.rss-before.rss)/n)
-		r.add("rss before", "MiB", before.rss/1024)
+		r.add("memory per session", "KiB", (rest.rss-before.RSS)/n)
+		r.add("rss before", "MiB", before.RSS/1024)
 		r.add("rss after", "MiB", rest.rss/1024)
 		r.add("idle cpu", "%", rest.cpu/rest.sec*100)
 	}

@@ -1,10 +1,11 @@
 package bench
 
 import (
-	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"parley/testnet"
 )
 
 // window is the measured part of a run: opened after the warm-up, closed when the
@@ -15,8 +16,8 @@ type window struct {
 	from, to atomic.Int64 // nanoseconds of clock, 0: not yet
 
 	start        time.Time
-	before       usage
-	mine         usage
+	before       testnet.Usage
+	mine         testnet.Usage
 	busy, all    float64
 	cpu, mineCPU float64 // seconds used in the window by the server and by us
 	hostBusy     float64 // part of all cores
@@ -32,10 +33,10 @@ func (t *target) clock() int64 { return int64(time.Since(t.epoch)) + 1 }
 
 func (w *window) open() error {
 	var err error
-	if w.before, err = readUsage(w.pids); err != nil {
+	if w.before, err = testnet.ReadUsage(w.pids...); err != nil {
 		return err
 	}
-	if w.mine, err = ownUsage(); err != nil {
+	if w.mine, err = testnet.OwnUsage(); err != nil {
 		return err
 	}
 	w.busy, w.all = hostTicks()
@@ -47,11 +48,11 @@ func (w *window) open() error {
 func (w *window) close() error {
 	w.to.Store(int64(time.Since(w.epoch)) + 1)
 	w.sec = max(time.Since(w.start), time.Microsecond).Seconds() // no division by zero
-	after, err := readUsage(w.pids)
+	after, err := testnet.ReadUsage(w.pids...)
 	if err != nil {
 		return err
 	}
-	mine, err := ownUsage()
+	mine, err := testnet.OwnUsage()
 	if err != nil {
 		return err
 	}
@@ -59,18 +60,10 @@ func (w *window) close() error {
 	if all > w.all {
 		w.hostBusy = (busy - w.busy) / (all - w.all)
 	}
-	w.cpu = after.cpu - w.before.cpu
-	w.mineCPU = mine.cpu - w.mine.cpu
-	w.rss = after.rss
+	w.cpu = after.CPU - w.before.CPU
+	w.mineCPU = mine.CPU - w.mine.CPU
+	w.rss = after.RSS
 	return nil
-}
-
-// ownUsage leaves out children: the server is one.
-func ownUsage() (usage, error) {
-	var u usage
-	t, err := cpuTicks(os.Getpid())
-	u.cpu = float64(t) / ticksPerSecond
-	return u, err
 }
 
 // covers tells whether the moment t lies in the window.

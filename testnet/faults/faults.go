@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -100,24 +99,38 @@ func Run(ctx context.Context, cfg Config) ([]*Result, error) {
 	return all, nil
 }
 
-func (cfg *Config) run(ctx context.Context, c Case) (_ *Result, err error) {
+func (cfg *Config) run(ctx context.Context, c Case) (r *Result, err error) {
 	c.Messages = max(20, int(float64(c.Messages)*cfg.Scale))
-	dir, err := os.MkdirTemp(cfg.Temp, "parley-faults-")
+	err = cfg.onPair(ctx, func(p *pair) (keep bool, err error) {
+		if r, err = p.measure(ctx, c); err != nil {
+			return true, err
+		}
+		if keep = r.Broken() > 0; keep {
+			fmt.Fprintf(cfg.Log, "data kept in %s\n", p.dir)
+		}
+		return keep, nil
+	})
+	return r, err
+}
+
+// onPair does something with two new nodes. Their data are kept if it says so; an error
+// says where.
+func (cfg *Config) onPair(ctx context.Context, do func(*pair) (keep bool, err error)) error {
+	dir, err := os.MkdirTemp(cfg.Temp, "parley-pair-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p, err := newPair(ctx, cfg.Binary, dir, cfg.Scale)
 	if err != nil {
-		return nil, fmt.Errorf("%w (data kept in %s)", err, dir)
+		return fmt.Errorf("%w (data kept in %s)", err, dir)
 	}
 	defer p.close()
-	r, err := p.measure(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("%w (data kept in %s)", err, dir)
+	keep, err := do(p)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w (data kept in %s)", err, dir)
+	case keep:
+		return nil
 	}
-	if r.Broken() > 0 {
-		fmt.Fprintf(cfg.Log, "data kept in %s\n", filepath.Clean(dir))
-		return r, nil
-	}
-	return r, os.RemoveAll(dir)
+	return os.RemoveAll(dir)
 }

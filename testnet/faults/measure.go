@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"parley/protocol"
 	"parley/protocol/client"
+	"parley/testnet"
 )
 
 const (
@@ -55,24 +55,21 @@ func (p *pair) measure(ctx context.Context, c Case) (*Result, error) {
 	return r, nil
 }
 
-// rss is the resident memory of the node in bytes; 0 if it is dead or cannot be told.
-func (n *place) rss() int64 {
+// usage is what the node has used; zero if it is dead or cannot be told.
+func (n *place) usage() testnet.Usage {
 	proc := n.process()
 	if proc == nil {
-		return 0
+		return testnet.Usage{}
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", proc.PID()))
+	u, err := testnet.ReadUsage(proc.PID())
 	if err != nil {
-		return 0
+		return testnet.Usage{}
 	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kib << 10
-		}
-	}
-	return 0
+	return u
 }
+
+// rss is the resident memory of the node in bytes.
+func (n *place) rss() int64 { return int64(n.usage().RSS) << 10 }
 
 // befriend lets alice write to bob, and bob accept.
 func (p *pair) befriend(ctx context.Context) error {
@@ -113,7 +110,7 @@ func (p *pair) befriend(ctx context.Context) error {
 // send lets alice write; while her node is away she waits and goes on.
 func (p *pair) send(ctx context.Context, c Case) (*tally, error) {
 	t := &tally{acked: map[int]bool{}}
-	peer, err := p.peerOf(ctx, p.sender, p.receiver)
+	peer, err := p.receiver.userID(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -180,9 +177,9 @@ func (t *tally) stream(ctx context.Context, conn *client.Client, peer string, ne
 	return next
 }
 
-// peerOf is the id of the user of another place.
-func (p *pair) peerOf(ctx context.Context, _, of *place) (string, error) {
-	c, err := of.connect(ctx, client.Config{})
+// userID is the id of the user of a place.
+func (n *place) userID(ctx context.Context) (string, error) {
+	c, err := n.connect(ctx, client.Config{})
 	if err != nil {
 		return "", err
 	}
@@ -273,7 +270,7 @@ type line struct {
 func (p *pair) history(ctx context.Context, of, with *place) ([]line, error) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	peer, err := p.peerOf(ctx, of, with)
+	peer, err := with.userID(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,24 +42,18 @@ func Measure(ctx context.Context, cfg Config) (_ []Figure, err error) {
 	if cfg.Scale == 0 {
 		cfg.Scale = 1
 	}
-	dir, err := os.MkdirTemp(cfg.Temp, "parley-links-")
-	if err != nil {
-		return nil, err
-	}
-	p, err := newPair(ctx, cfg.Binary, dir, cfg.Scale)
-	if err != nil {
-		return nil, fmt.Errorf("%w (data kept in %s)", err, dir)
-	}
-	defer p.close()
 	var all []Figure
-	for _, part := range []func(context.Context) ([]Figure, error){p.throughput, p.latency, p.presence, p.group} {
-		fs, err := part(ctx)
-		if err != nil {
-			return all, fmt.Errorf("%w (data kept in %s)", err, dir)
+	err = cfg.onPair(ctx, func(p *pair) (bool, error) {
+		for _, part := range []func(context.Context) ([]Figure, error){p.throughput, p.latency, p.presence, p.group} {
+			fs, err := part(ctx)
+			if err != nil {
+				return true, err
+			}
+			all = append(all, fs...)
 		}
-		all = append(all, fs...)
-	}
-	return all, os.RemoveAll(dir)
+		return false, nil
+	})
+	return all, err
 }
 
 // count scales a number.
@@ -145,19 +138,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // cpu is the processor time that a node has used, in µs.
-func (n *place) cpu() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.process().PID()))
-	if err != nil {
-		return 0
-	}
-	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	if len(f) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseFloat(f[11], 64)
-	system, _ := strconv.ParseFloat(f[12], 64)
-	return (user + system) * 1e4 // ticks of 10 ms
-}
+func (n *place) cpu() float64 { return n.usage().CPU * 1e6 }
 
 // wire is what has crossed the network between the nodes, both ways.
 func (p *pair) wire() (bytes, packets int64) {
