@@ -1,34 +1,18 @@
 package federation_test
 
 import (
-	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"parley/federation/quic"
 )
 
 // BenchmarkPosts measures messages of 100 bytes from one node to another over real QUIC,
 // durable at both ends, written by many at once: CPU is that of both.
 func BenchmarkPosts(b *testing.B) {
 	w := newWorld(b, two, nil)
-	sockets := map[*node]net.PacketConn{}
-	for _, n := range w.nodes {
-		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
-		if err != nil {
-			b.Fatal(err)
-		}
-		sockets[n], n.at = c, c.LocalAddr().(*net.UDPAddr).AddrPort()
-	}
-	w.over = func(n *node) (transport, error) {
-		tr, err := quic.New(quic.Config{Key: n.key, Name: n.name, Conn: sockets[n]})
-		return overQUIC{tr, func(bool) {}}, err
-	}
-	w.start()
+	w.overLoopback()
 	defer w.end()
 	from, to := w.ab()
 	from.write(to, 0, 1)

@@ -110,14 +110,14 @@ func TestOverQUIC(t *testing.T) {
 	})
 }
 
-// The same without anything emulated.
-func TestOverUDP(t *testing.T) {
-	w := newWorld(t, two, nil)
+// overLoopback starts the nodes with QUIC over UDP between them, nothing emulated.
+func (w *world) overLoopback() {
+	w.Helper()
 	sockets := map[*node]net.PacketConn{}
 	for _, n := range w.nodes {
 		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 		if err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		sockets[n], n.at = c, c.LocalAddr().(*net.UDPAddr).AddrPort()
 	}
@@ -126,6 +126,12 @@ func TestOverUDP(t *testing.T) {
 		return overQUIC{tr, func(bool) {}}, err
 	}
 	w.start()
+}
+
+// The same without anything emulated.
+func TestOverUDP(t *testing.T) {
+	w := newWorld(t, two, nil)
+	w.overLoopback()
 	defer w.end()
 	a, b := w.ab()
 	for k := range 500 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parley/federation"
+	"parley/federation/fedtest"
 	"parley/protocol"
 	"parley/protocol/s2s"
 )
@@ -16,9 +17,29 @@ import (
 // rogue is node b without a mesh: it says what a test wants.
 type rogue struct {
 	w    *world
+	host *fedtest.Host
 	conn federation.Conn
 	in   *bufio.Reader         // control stream of the other
 	out  federation.SendStream // ours
+}
+
+// approach connects to a node, with the key and the address of another that has been
+// halted, as one of a name.
+func (w *world) approach(to *node, name protocol.Node, as *node) *rogue {
+	w.Helper()
+	host, err := w.net.Listen(name, as.key, as.at)
+	if err != nil {
+		w.Fatal(err)
+	}
+	at, err := w.Find(w.Context(), to.name)
+	if err != nil {
+		w.Fatal(err)
+	}
+	conn, err := host.Dial(w.Context(), at)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return &rogue{w: w, host: host, conn: conn}
 }
 
 // rogueWorld runs f with node a, and a connection of b to it on which b has said h.
@@ -27,19 +48,8 @@ func rogueWorld(t *testing.T, change func(*s2s.Hello), f func(w *world, r *rogue
 	bubble(t, two, func(w *world) {
 		a, b := w.ab()
 		b.halt()
-		host, err := w.net.Listen(b.name, b.key, b.at)
-		if err != nil {
-			w.Fatal(err)
-		}
-		defer host.Close()
-		to, err := w.Find(w.Context(), a.name)
-		if err != nil {
-			w.Fatal(err)
-		}
-		r := &rogue{w: w}
-		if r.conn, err = host.Dial(w.Context(), to); err != nil {
-			w.Fatal(err)
-		}
+		r := w.approach(a, b.name, b)
+		defer r.host.Close()
 		h := &s2s.Hello{Name: b.name, To: a.name, Boot: 1, Incarnation: 7, Lanes: make([]s2s.LaneState, s2s.Lanes)}
 		for l := range h.Lanes {
 			h.Lanes[l] = s2s.LaneState{Lowest: 1, Next: 1}
@@ -245,19 +255,8 @@ func TestUnprovenPeer(t *testing.T) {
 	bubble(t, append([]protocol.Node{"evil.example"}, two...), func(w *world) {
 		a, evil := w.nodes["a.example"], w.nodes["evil.example"]
 		evil.halt()
-		host, err := w.net.Listen("b.example", evil.key, evil.at) // claims to be b
-		if err != nil {
-			w.Fatal(err)
-		}
-		defer host.Close()
-		to, err := w.Find(w.Context(), a.name)
-		if err != nil {
-			w.Fatal(err)
-		}
-		r := &rogue{w: w}
-		if r.conn, err = host.Dial(w.Context(), to); err != nil {
-			w.Fatal(err)
-		}
+		r := w.approach(a, "b.example", evil) // claims to be b
+		defer r.host.Close()
 		r.closed(federation.CloseUnproven)
 	})
 }
