@@ -81,10 +81,7 @@ func (r *relayed) meet(m *s2s.Membership) error {
 	if known != nil || r.n.cfg.Network.Away(at) {
 		return nil
 	}
-	a, body, err := r.n.cfg.Network.Ask(ctx, at, &s2s.Ask{Card: m.User})
-	if body != nil {
-		body.Close()
-	}
+	a, err := r.n.ask(ctx, at, &s2s.Ask{Card: m.User})
 	switch {
 	case err != nil:
 		return err

@@ -18,38 +18,28 @@ func (r *room) weigh(m *store.Message) {
 	if m.From == "" || r.n.other(r.t.id) == "" {
 		return
 	}
-	local, remote := r.ends()
-	var ev reputation.Event
-	switch day := m.TS.Truncate(24 * time.Hour); {
-	case !r.talk.known:
+	if !r.talk.known {
 		if err := r.lastWords(m); err != nil {
 			r.n.log.Error("evidence about another node is lost", "err", err)
 			return
 		}
-		fallthrough
-	default:
-		mine, theirs := &r.talk.mine, &r.talk.theirs
-		ours := m.From == local
-		if !ours {
-			mine, theirs = theirs, mine
-		}
-		first := mine.IsZero()
-		newDay := mine.Before(day)
-		*mine = m.TS
-		switch {
-		case theirs.IsZero():
-			return
-		case first && ours:
-			ev = reputation.Reply
-		case first:
-			ev = reputation.Answered
-		case newDay && !theirs.Before(day):
-			ev = reputation.Burst
-		default:
-			return
-		}
 	}
-	r.n.standing.observe(remote, ev, local)
+	local, remote := r.ends()
+	own, other := &r.talk.mine, &r.talk.theirs // of the author
+	if m.From != local {
+		own, other = other, own
+	}
+	before, day := *own, m.TS.Truncate(24*time.Hour)
+	*own = m.TS
+	switch {
+	case other.IsZero():
+	case before.IsZero() && m.From == local:
+		r.n.standing.observe(remote, reputation.Reply, local)
+	case before.IsZero():
+		r.n.standing.observe(remote, reputation.Answered, local)
+	case before.Before(day) && !other.Before(day):
+		r.n.standing.observe(remote, reputation.Burst, local)
+	}
 }
 
 // talk is when each of two has last written.
@@ -160,11 +150,8 @@ func (s *standing) silence(now time.Time) error {
 			if s.n.other(t.ID) == "" || t.Created.After(now.Add(-ignoredAfter)) {
 				continue
 			}
-			a, b := t.ID.Peers()
-			if s.n.remote(a) {
-				a, b = b, a
-			}
-			mine, err := tx.Sub(t.ID, a)
+			local, remote := s.n.ends(t.ID)
+			mine, err := tx.Sub(t.ID, local)
 			if errors.Is(err, store.ErrNotFound) {
 				continue
 			}
@@ -175,7 +162,7 @@ func (s *standing) silence(now time.Time) error {
 				continue
 			}
 			if t.Created.After(upto.Add(-ignoredAfter)) {
-				ignored = append(ignored, store.Sub{Topic: t.ID, User: b})
+				ignored = append(ignored, store.Sub{Topic: t.ID, User: remote})
 			}
 			if t.Created.Before(now.Add(-strangerLife)) {
 				old = append(old, *mine)

@@ -163,10 +163,7 @@ func (n *Node) askHandle(alias string, at protocol.Node) *protocol.SubDesc {
 	}
 	ctx, stop := context.WithTimeout(n.outside, askTime)
 	defer stop()
-	a, body, err := n.cfg.Network.Ask(ctx, at, &s2s.Ask{Handle: alias})
-	if body != nil {
-		body.Close()
-	}
+	a, err := n.ask(ctx, at, &s2s.Ask{Handle: alias})
 	if err != nil {
 		n.log.Debug("a handle is not found", "peer", at, "err", err)
 		return nil

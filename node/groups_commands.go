@@ -47,16 +47,8 @@ func (g *group) withdraw(from federation.Peer, w *s2s.Withdraw) error {
 		if _, err := tx.Value(name); !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		return putResult(tx, name, storedResult{Void: true})
+		return putValue(tx, name, storedResult{Void: true})
 	})
-}
-
-func putResult(tx store.Tx, name string, r storedResult) error {
-	v, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return tx.PutValue(name, v)
 }
 
 // commandRequest is what a command asks, as a request of its user. Only what changes the
@@ -95,9 +87,6 @@ func (n *Node) answerCommand(ctx context.Context, from federation.Peer, c *s2s.C
 		err = q.meetInvited()
 	}
 	if err != nil {
-		return failed(err)
-	}
-	if err := n.meetInvited(q); err != nil {
 		return failed(err)
 	}
 	e := &commandEvent{q: q, c: c, from: from, done: make(chan struct{})}
@@ -263,7 +252,7 @@ func (g *group) keepResult(tx store.Tx, name string, e *commandEvent) error {
 	} else if sub, err := tx.Sub(g.t.id, e.c.User); err == nil {
 		r.Acs = protocol.NewAcs(sub.Want, sub.Given)
 	}
-	return putResult(tx, name, r)
+	return putValue(tx, name, r)
 }
 
 // wish carries out what a user of another node has decided for oneself while this node

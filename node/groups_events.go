@@ -199,7 +199,7 @@ func (f *follower) undecidedStep(hole *step, seq int) *step {
 	list := append(slices.Clone(f.unverified), seq)
 	f.unverified = list
 	return &step{store: func(tx store.Tx) error {
-		return errors.Join(hole.store(tx), putValue(tx, valueUnverified+string(f.t.id), list))
+		return errors.Join(hole.store(tx), putList(tx, valueUnverified+string(f.t.id), list))
 	}, then: hole.then}
 }
 

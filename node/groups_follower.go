@@ -84,11 +84,16 @@ func readValue(tx store.Tx, name string, v any) error {
 	return json.Unmarshal(raw, v)
 }
 
-// putValue keeps v as JSON; nothing, if it is empty.
-func putValue[T any](tx store.Tx, name string, v []T) error {
+// putList keeps v as JSON; nothing, if it is empty.
+func putList[T any](tx store.Tx, name string, v []T) error {
 	if len(v) == 0 {
 		return tx.DeleteValue(name)
 	}
+	return putValue(tx, name, v)
+}
+
+// putValue keeps v as JSON.
+func putValue(tx store.Tx, name string, v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -101,7 +106,7 @@ func putValue[T any](tx store.Tx, name string, v []T) error {
 func (f *follower) putTopic(tx store.Tx, rec *store.Topic) error {
 	bare := *rec
 	bare.Tags = nil
-	return errors.Join(putGroup(tx, &bare), putValue(tx, valueTags+string(f.t.id), rec.Tags))
+	return errors.Join(putGroup(tx, &bare), putList(tx, valueTags+string(f.t.id), rec.Tags))
 }
 
 // putGroup stores the description of a group of another node, and names its picture.

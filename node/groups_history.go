@@ -54,10 +54,7 @@ func (f *follower) fetchThen(q *request, in *protocol.GetQuery, ask *s2s.History
 		ctx, stop := context.WithDeadline(f.n.outside, by)
 		defer stop()
 		e := &fetched{f: f, q: q, in: in, ask: ask}
-		a, body, err := f.n.cfg.Network.Ask(ctx, f.home(), &s2s.Ask{History: ask})
-		if body != nil {
-			body.Close()
-		}
+		a, err := f.n.ask(ctx, f.home(), &s2s.Ask{History: ask})
 		if e.err = err; err == nil {
 			e.events = a.History
 			for i := range e.events { // what is signed of a message has its own time
@@ -145,7 +142,7 @@ func (e *fetched) keep() error {
 				return err
 			}
 		}
-		return errors.Join(f.putTopic(tx, &rec), putValue(tx, valueUnverified+string(f.t.id), list))
+		return errors.Join(f.putTopic(tx, &rec), putList(tx, valueUnverified+string(f.t.id), list))
 	})
 	if err == nil {
 		f.rec, f.unverified = &rec, list

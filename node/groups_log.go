@@ -97,10 +97,7 @@ func (f *follower) askSnapshot() {
 	f.n.start(func() {
 		ctx, stop := context.WithTimeout(f.n.outside, snapshotTime)
 		defer stop()
-		a, body, err := f.n.cfg.Network.Ask(ctx, f.home(), &s2s.Ask{Snapshot: f.t.id})
-		if body != nil {
-			body.Close()
-		}
+		a, err := f.n.ask(ctx, f.home(), &s2s.Ask{Snapshot: f.t.id})
 		e := &snapshotEvent{f: f, err: err}
 		if err == nil {
 			e.s = a.Snapshot

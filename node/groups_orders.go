@@ -259,10 +259,7 @@ func (f *follower) readyPub(o *order) (bool, error) {
 func (f *follower) carry(o *order) {
 	ctx, stop := context.WithDeadline(f.n.outside, o.by)
 	defer stop()
-	a, body, err := f.n.cfg.Network.Ask(ctx, f.home(), &s2s.Ask{Command: o.c})
-	if body != nil {
-		body.Close()
-	}
+	a, err := f.n.ask(ctx, f.home(), &s2s.Ask{Command: o.c})
 	e := &resultEvent{f: f, o: o, err: err}
 	if err == nil {
 		if e.r = a.Result; e.r == nil {
@@ -321,11 +318,7 @@ func (f *follower) giveUp(o *order) {
 		if o.m != nil {
 			digest := pubDigest(o.c.User, o.m)
 			d = &doubt{User: o.c.User, Key: o.c.Key, Tag: o.c.Tag, At: o.c.At, Digest: digest[:]}
-			v, err := json.Marshal(d)
-			if err != nil {
-				return err
-			}
-			if err := tx.PutValue(f.unknownName(d.Key), v); err != nil {
+			if err := putValue(tx, f.unknownName(d.Key), d); err != nil {
 				return err
 			}
 		}

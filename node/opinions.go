@@ -12,7 +12,6 @@ import (
 	"parley/protocol"
 	"parley/protocol/s2s"
 	"parley/reputation"
-	"parley/store"
 )
 
 // What nodes say of one another: asked for when a stranger comes, and carried by a
@@ -31,15 +30,13 @@ func cryptoRand() *rand.Rand {
 }
 
 // keyOf is the present key of a node that is known here.
-func (s *standing) keyOf(name protocol.Node) (key ed25519.PublicKey, ok bool) {
-	err := s.n.store.View(func(tx store.Tx) error {
-		p, err := tx.Peer(name)
-		if err == nil && len(p.Keys) > 0 && !p.Keys[0].Revoked {
-			key, ok = p.Keys[0].Key, true
-		}
-		return err
-	})
-	return key, ok && err == nil && len(key) == ed25519.PublicKeySize
+func (s *standing) keyOf(name protocol.Node) (ed25519.PublicKey, bool) {
+	p, err := s.peer(name)
+	if err != nil || len(p.Keys) == 0 || p.Keys[0].Revoked {
+		return nil, false
+	}
+	key := ed25519.PublicKey(p.Keys[0].Key)
+	return key, len(key) == ed25519.PublicKeySize
 }
 
 // open checks statements; those that are not good are passed over.
@@ -93,10 +90,7 @@ func (s *standing) ask(ctx context.Context, peer, about protocol.Node, kind repu
 }
 
 func (s *standing) askWire(ctx context.Context, peer, about protocol.Node, kind reputation.Kind) ([]byte, error) {
-	a, body, err := s.n.cfg.Network.Ask(ctx, peer, &s2s.Ask{Opinion: append([]byte{byte(kind)}, about...)})
-	if body != nil {
-		body.Close()
-	}
+	a, err := s.n.ask(ctx, peer, &s2s.Ask{Opinion: append([]byte{byte(kind)}, about...)})
 	if err != nil {
 		return nil, err
 	}

@@ -23,13 +23,7 @@ const (
 )
 
 // ends are our user and the other's, of a conversation with another node's user.
-func (r *room) ends() (local, remote protocol.UserID) {
-	local, remote = r.t.id.Peers()
-	if r.n.remote(local) {
-		local, remote = remote, local
-	}
-	return local, remote
-}
+func (r *room) ends() (local, remote protocol.UserID) { return r.n.ends(r.t.id) }
 
 // envelope is a post of our user to the other; nil if both are of this node.
 func (r *room) envelope(at time.Time) *s2s.Post {

@@ -32,6 +32,15 @@ func (n *Node) other(t protocol.TopicID) protocol.Node {
 	return ""
 }
 
+// ends are our user and the other's, of a conversation with another node's user.
+func (n *Node) ends(t protocol.TopicID) (local, remote protocol.UserID) {
+	local, remote = t.Peers()
+	if n.remote(local) {
+		local, remote = remote, local
+	}
+	return local, remote
+}
+
 // remoteDefacs is what a user of another node gives to strangers, until it has said so.
 var remoteDefacs = store.Defacs{Auth: protocol.ModeP2P}
 
@@ -42,6 +51,15 @@ func shadow(u protocol.UserID, now time.Time) *store.User {
 
 // askTime is how long a client waits for another node.
 const askTime = 3 * time.Second
+
+// ask puts a question whose answer is all in one frame.
+func (n *Node) ask(ctx context.Context, to protocol.Node, a *s2s.Ask) (*s2s.Answer, error) {
+	answer, body, err := n.cfg.Network.Ask(ctx, to, a)
+	if body != nil {
+		body.Close()
+	}
+	return answer, err
+}
 
 // meet makes sure that a remote user with whom one of ours begins a conversation is
 // known: NotFound if the other's node says that there is no such user. A node that
@@ -71,10 +89,7 @@ func (n *Node) meet(by, u protocol.UserID) error {
 	}
 	ctx, stop := context.WithTimeout(n.outside, askTime)
 	defer stop()
-	a, body, err := n.cfg.Network.Ask(ctx, u.Node(), &s2s.Ask{Card: u})
-	if body != nil {
-		body.Close()
-	}
+	a, err := n.ask(ctx, u.Node(), &s2s.Ask{Card: u})
 	switch {
 	case errors.Is(err, protocol.NotFound), errors.Is(err, protocol.Denied):
 		return protocol.NotFound // which of both is not told

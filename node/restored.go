@@ -39,10 +39,7 @@ func (n *Node) Restored(ctx context.Context, p federation.Peer) error {
 	for len(shared) > 0 {
 		batch := shared[:min(len(shared), compareBatch)]
 		shared = shared[len(batch):]
-		a, body, err := n.cfg.Network.Ask(ctx, p.Name, &s2s.Ask{Resume: &s2s.Compare{Topics: batch}})
-		if body != nil {
-			body.Close()
-		}
+		a, err := n.ask(ctx, p.Name, &s2s.Ask{Resume: &s2s.Compare{Topics: batch}})
 		if err != nil {
 			return err
 		}
@@ -135,10 +132,7 @@ func (n *Node) catchUp(ctx context.Context, p federation.Peer, ours, theirs s2s.
 // fetch gets a piece of a conversation and keeps what is new in it. It returns the
 // number to go on with.
 func (n *Node) fetch(ctx context.Context, p federation.Peer, ask *s2s.History) (next int, err error) {
-	a, body, err := n.cfg.Network.Ask(ctx, p.Name, &s2s.Ask{History: ask})
-	if body != nil {
-		body.Close()
-	}
+	a, err := n.ask(ctx, p.Name, &s2s.Ask{History: ask})
 	if err != nil {
 		return 0, err
 	}

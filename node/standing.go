@@ -165,12 +165,17 @@ func (s *standing) trusts(name protocol.Node) bool {
 	if slices.Contains(s.n.cfg.Trusted, name) {
 		return true
 	}
-	var p *store.Peer
-	err := s.n.store.View(func(tx store.Tx) (err error) {
+	p, err := s.peer(name)
+	return err == nil && p.Access == store.AccessAllow
+}
+
+// peer is the record of another node.
+func (s *standing) peer(name protocol.Node) (p *store.Peer, err error) {
+	err = s.n.store.View(func(tx store.Tx) (err error) {
 		p, err = tx.Peer(name)
 		return err
 	})
-	return err == nil && p.Access == store.AccessAllow
+	return p, err
 }
 
 // outward decides whether one of our users may write to a stranger of another node.
@@ -203,11 +208,7 @@ func (s *standing) observe(remote protocol.UserID, ev reputation.Event, by proto
 // known is a peer as it was seen last.
 func (s *standing) known(name protocol.Node) reputation.Sender {
 	who := senderOf(name)
-	var p *store.Peer
-	err := s.n.store.View(func(tx store.Tx) (err error) {
-		p, err = tx.Peer(name)
-		return err
-	})
+	p, err := s.peer(name)
 	if err == nil && len(p.Addrs) > 0 {
 		if a, err := netip.ParseAddrPort(p.Addrs[0]); err == nil {
 			who.Prefix = reputation.PrefixOf(a.Addr())

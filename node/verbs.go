@@ -204,26 +204,9 @@ func (r *request) route() {
 		r.absent(err)
 		return
 	}
-	if err := r.s.n.meetInvited(r); err != nil {
-		r.refuse(err)
-		return
-	}
 	if !r.bring(id) {
 		r.refuse(protocol.Busy)
 	}
-}
-
-// meetInvited makes sure that a user of another node, whom a request invites to a group,
-// is known.
-func (n *Node) meetInvited(r *request) error {
-	if r.in.Set == nil || r.in.Set.Sub == nil || r.in.Set.Sub.User == "" {
-		return nil
-	}
-	u, err := protocol.ParseUserID(r.in.Set.Sub.User, n.name)
-	if err != nil || !n.remote(u) { // that it is malformed is said by the topic
-		return nil
-	}
-	return n.meet(r.who.User, u)
 }
 
 // resolve turns the client's name of a topic into the node's. From here on the
