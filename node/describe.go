@@ -28,7 +28,7 @@ func (r *room) get(q *request, in *protocol.GetQuery) {
 	part("sub", func() { r.getSub(q, a, in.Sub) })
 	part("tags", func() { r.getTags(q, a) })
 	part("cred", func() { q.refuse(protocol.Unsupported) })
-	part("aux", func() { r.getAux(q) })
+	part("aux", func() { r.getAux(q, a) })
 	part("data", func() { r.getData(q, a, in.Data) })
 	part("del", func() { r.getDel(q, a, in.Del) })
 	if !known {
@@ -266,7 +266,11 @@ func (r *room) getTags(q *request, a *attachment) {
 	}
 }
 
-func (r *room) getAux(q *request) {
+func (r *room) getAux(q *request, a *attachment) {
+	if !a.m.mode().Has(protocol.Read) {
+		q.refuse(protocol.Denied)
+		return
+	}
 	var aux map[string]json.RawMessage
 	if len(r.rec.Aux) > 0 {
 		if err := json.Unmarshal(r.rec.Aux, &aux); err != nil {

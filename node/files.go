@@ -67,12 +67,10 @@ func (n *Node) SaveFile(ctx context.Context, up Upload) (*store.File, error) {
 		return nil, err
 	}
 	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: bytesAbsent, Created: time.Now().Add(uploadTime)}
-	err = n.store.Update(func(tx store.Tx) error {
-		if err := n.withinQuota(tx, f.User, 0); err != nil {
-			return err
-		}
-		return tx.PutFile(f)
-	})
+	if err := n.withinQuota(f.User, 0); err != nil {
+		return nil, err
+	}
+	err = n.store.Update(func(tx store.Tx) error { return tx.PutFile(f) })
 	if err != nil {
 		return nil, fileFault(err)
 	}
@@ -131,29 +129,39 @@ func (n *Node) receive(ctx context.Context, f *store.File, up *Upload, limit int
 
 // keepFile makes a received file one that exists.
 func (n *Node) keepFile(f *store.File) error {
+	if err := n.withinQuota(f.User, f.Size); err != nil {
+		return err
+	}
 	return n.store.Update(func(tx store.Tx) error {
 		if _, err := tx.File(f.ID); err != nil {
 			return err // took so long that it was collected
-		}
-		if err := n.withinQuota(tx, f.User, f.Size); err != nil {
-			return err
 		}
 		return tx.PutFile(f)
 	})
 }
 
-// withinQuota refuses size more bytes of a user who would then have too many.
-func (n *Node) withinQuota(tx store.Tx, u protocol.UserID, size int64) error {
+// withinQuota refuses size more bytes of a user who would then have too many. It counts
+// in a transaction of its own, since somebody with many files must not hold up those
+// who write; uploads that end at once may so exceed the quota by their number.
+func (n *Node) withinQuota(u protocol.UserID, size int64) error {
 	if n.cfg.FileQuota <= 0 || u == "" {
 		return nil
 	}
-	for f, err := range tx.FilesOf(u) {
-		if err != nil {
-			return err
+	var total int64
+	err := n.store.View(func(tx store.Tx) error {
+		total = size
+		for f, err := range tx.FilesOf(u) {
+			if err != nil {
+				return err
+			}
+			total += max(f.Size, 0)
 		}
-		size += max(f.Size, 0)
+		return nil
+	})
+	if err != nil {
+		return fileFault(err)
 	}
-	if size > n.cfg.FileQuota {
+	if total > n.cfg.FileQuota {
 		return &protocol.Error{Fault: protocol.Policy, What: "quota"}
 	}
 	return nil

@@ -91,6 +91,10 @@ const (
 
 // getDel answers {get del}: the ranges of the deletions that concern the user.
 func (r *room) getDel(q *request, a *attachment, opts *protocol.GetRanges) {
+	if !a.m.mode().Has(protocol.Read) {
+		q.refuse(protocol.Denied)
+		return
+	}
 	if opts == nil {
 		opts = &protocol.GetRanges{}
 	}

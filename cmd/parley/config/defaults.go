@@ -38,6 +38,7 @@ func Default() Config {
 func defaultFiles() Files {
 	return Files{
 		MaxSize:      32 << 20,
+		Quota:        4 << 30,
 		Rate:         1,
 		Burst:        200,
 		GuestMaxSize: 512 << 10,
