@@ -163,6 +163,13 @@ func (l *Ledger) Now() Now {
 	return n
 }
 
+// AllHeard reports whether every copy that was expected has reached its client.
+func (l *Ledger) AllHeard() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.counts.delivered >= l.counts.expected
+}
+
 // Times are the seconds of all deliveries, and of all answers of the own nodes.
 func (l *Ledger) Times() (deliveries, answers []float64) {
 	l.mu.Lock()

@@ -1,6 +1,8 @@
 package cluster_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,5 +135,36 @@ func TestGroup(t *testing.T) {
 		for _, u := range g.Members {
 			s.Hears(u, 3)
 		}
+	})
+}
+
+// A follower that does not have the last message of a group in full is waited for.
+func TestFollowerBehindIsWaitedFor(t *testing.T) {
+	clustertest.Run(t, 2, func(s *clustertest.Script) {
+		alice, bob := s.User("alice", 0), s.User("bob", 1)
+		g := s.Group("both", alice, bob)
+		s.Pass(time.Second)
+		s.Cut(0, 1)
+		s.SaysIn(alice, g)
+		if n, err := s.Cluster.Waiting(); n != 1 || err != nil {
+			t.Errorf("%d wait, %v", n, err)
+		}
+	})
+}
+
+// So is a request that the own node has not answered.
+func TestRequestIsWaitedFor(t *testing.T) {
+	clustertest.Run(t, 2, func(s *clustertest.Script) {
+		alice, bob := pair(s)
+		s.Cluster.Machines[0].Disk(func(d *cluster.Disk) { d.Delay = time.Second })
+		var m *checks.Message
+		var wg sync.WaitGroup
+		wg.Go(func() { m = s.Tries(alice, s.Cluster.Room(alice, bob)) })
+		s.Pass(time.Millisecond)
+		settled, err := s.Cluster.Settle(context.Background(), time.Minute)
+		if !settled || err != nil || m == nil || m.State != checks.Accepted {
+			t.Errorf("settled %v, %v, message %+v", settled, err, m)
+		}
+		wg.Wait()
 	})
 }

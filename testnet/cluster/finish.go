@@ -13,14 +13,14 @@ import (
 // Outcome is what a run has come to.
 type Outcome struct {
 	*checks.Found
-	Waiting  int // posts in outboxes
+	Waiting  int // see Cluster.Waiting
 	Presence int // contacts whose state was looked at
 	Wrong    int // of those, shown wrongly
 	Settled  bool
 }
 
-// Settle waits until no node has anything to send and all that was accepted has been
-// heard or told to have ended; at most so long. It reports whether that came.
+// Settle waits until nothing is on its way any more; at most so long. It reports whether
+// that came.
 func (c *Cluster) Settle(ctx context.Context, most time.Duration) (bool, error) {
 	for end := time.Now().Add(most); ; {
 		waiting, err := c.Waiting()
@@ -33,7 +33,8 @@ func (c *Cluster) Settle(ctx context.Context, most time.Duration) (bool, error) 
 	}
 }
 
-// Waiting is how many posts wait in the outboxes of all nodes that run.
+// Waiting is how much is on its way: requests of users that are not answered, posts in
+// the outboxes of all nodes that run, and groups that followers do not have in full.
 func (c *Cluster) Waiting() (int, error) {
 	all := 0
 	for _, m := range c.Machines {
@@ -43,7 +44,20 @@ func (c *Cluster) Waiting() (int, error) {
 		}
 		all += n
 	}
+	for _, u := range c.Users() {
+		all += u.Writing()
+	}
 	return all, nil
+}
+
+// settleClients waits a moment until clients have what their nodes have. What the writers
+// were told to have ended does not come: then the moment is over.
+func (c *Cluster) settleClients(ctx context.Context) {
+	for end := time.Now().Add(longest); time.Now().Before(end) && vtime.Sleep(ctx, pollEvery); {
+		if c.Ledger.AllHeard() {
+			return
+		}
+	}
 }
 
 // Calm is how long presence may take to be right again after everything else is: what
@@ -72,6 +86,7 @@ func (c *Cluster) Finish(ctx context.Context, most time.Duration) (*Outcome, err
 	if out.Settled, err = c.Settle(ctx, most); err != nil {
 		return nil, err
 	}
+	c.settleClients(ctx)
 	if err := c.settlePresence(ctx, out); err != nil {
 		return nil, err
 	}

@@ -245,7 +245,8 @@ func (m *Machine) AddUser(ctx context.Context, login, password string) (protocol
 	return r.node.AddUser(ctx, login, password, store.LevelAuth, []byte(`{"fn":"`+login+`"}`))
 }
 
-// Waiting is how many posts wait in the outbox of the node; 0 if it is down.
+// Waiting is how much the node still has to tell others: posts in its outbox, and nodes
+// that are behind with its groups, each group counted; 0 if it is down.
 func (m *Machine) Waiting() (int, error) {
 	m.mu.Lock()
 	r := m.run
@@ -256,7 +257,12 @@ func (m *Machine) Waiting() (int, error) {
 	peers, err := r.mesh.Stats()
 	all := 0
 	for _, p := range peers {
-		all += int(p.Queued)
+		behind, bad := r.node.Behind(p.Name)
+		err = errors.Join(err, bad)
+		all += int(p.Queued) + len(behind)
+	}
+	if r.store.isGone() { // meanwhile
+		return 0, nil
 	}
 	return all, err
 }

@@ -48,6 +48,7 @@ type User struct {
 	notices int                      // guarded by mu; of presence
 	signIns int                      // guarded by mu
 	heard   int                      // guarded by mu; messages of others
+	writing int                      // guarded by mu; requests that are not answered
 }
 
 // NewUser makes an account at a machine whose node runs, and signs in.
@@ -345,6 +346,8 @@ func (u *User) Write(ctx context.Context, r *Room, size int) (*checks.Message, e
 	if err != nil {
 		return nil, err
 	}
+	u.wrote(1)
+	defer u.wrote(-1)
 	receipt, err := s.Send(ctx, &protocol.Pub{Topic: r.call(u), Content: content, NoEcho: true})
 	if err != nil {
 		return m, nil
@@ -360,6 +363,19 @@ func (u *User) Write(ctx context.Context, r *Room, size int) (*checks.Message, e
 		u.c.Ledger.Answer(m, seq, 0, time.Now())
 	}
 	return m, nil
+}
+
+func (u *User) wrote(n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.writing += n
+}
+
+// Writing is how many messages of the user's the own node has not answered.
+func (u *User) Writing() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.writing
 }
 
 // SignedIn reports whether there is a session.
