@@ -107,7 +107,7 @@ func (p *parts) admin(token string) *httpd.Admin {
 	if p.links == nil {
 		return a.WithPeers(p.peers, nil)
 	}
-	return a.WithPeers(steered{p.peers, p.links.mesh}, p.links.ping)
+	return a.WithPeers(steered{p.peers, p.links.mesh}, p.links.ping).WithLinks(p.links.mesh)
 }
 
 // close lets go of the data. The node must not be running.

@@ -135,13 +135,9 @@ func listPeers(cmd *cobra.Command, o *operator, _ []string) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), "no other node is known yet")
 		return nil
 	}
-	t := newTable(cmd.OutOrStdout(), "NODE", "PROVEN", "YOUR WORD", "SINCE", "FAILURES", "NEXT TRY")
+	t := newTable(cmd.OutOrStdout(), "NODE", "LINK", "WAITING", "PROVEN", "YOUR WORD", "KNOWN SINCE")
 	for _, p := range all {
-		next := ""
-		if p.Failures > 0 {
-			next = when(p.Next)
-		}
-		t.row(p.Name, cmp.Or(p.Proof, "not yet"), p.Access, when(p.First), fmt.Sprint(p.Failures), next)
+		t.row(p.Name, linkWord(p), waitingWord(p), cmp.Or(p.Proof, "not yet"), p.Access, when(p.First))
 	}
 	return t.flush()
 }
@@ -184,9 +180,43 @@ func printPeer(w io.Writer, p httpd.AdminPeer) {
 		}
 		line("key", k.Key+" "+state)
 	}
-	if p.Failures > 0 {
-		line("failures", fmt.Sprintf("%d; next try %s", p.Failures, when(p.Next)))
+	line("link", linkWord(p))
+	line("waiting", waitingWord(p))
+	if l := p.Link; l != nil {
+		line("there", strings.TrimSpace(l.Addr+" "+l.Build))
+		line("last error", clean(l.Error))
+		line("posts", fmt.Sprintf("sent %d, acknowledged %d, refused %d, expired %d; taken %d",
+			l.Posts.Sent, l.Posts.Acknowledged, l.Posts.Refused, l.Posts.Expired, l.Posts.Taken))
+		t := l.Traffic
+		line("traffic", fmt.Sprintf("out %s, in %s", bytesOf(int64(t.Control.Out+t.Posts.Out+t.Casts.Out+t.Asks.Out)),
+			bytesOf(int64(t.Control.In+t.Posts.In+t.Casts.In+t.Asks.In))))
 	}
+}
+
+// linkWord says how the link with a node is.
+func linkWord(p httpd.AdminPeer) string {
+	switch {
+	case p.Link != nil && p.Link.State == string(federation.StateUp):
+		return "up since " + when(p.Link.Since)
+	case p.Failures > 0:
+		return fmt.Sprintf("failed %d times, next try %s", p.Failures, when(p.Next))
+	case p.Link != nil:
+		return p.Link.State
+	}
+	return ""
+}
+
+// waitingWord says how much waits for a node.
+func waitingWord(p httpd.AdminPeer) string {
+	if p.Link == nil || p.Link.Queue.Posts == 0 {
+		return ""
+	}
+	q := p.Link.Queue
+	text := fmt.Sprintf("%d posts, %s, since %s", q.Posts, bytesOf(int64(q.Bytes)), when(q.Oldest))
+	if q.Parked > 0 {
+		text += fmt.Sprintf("; %d of them parked", q.Parked)
+	}
+	return text
 }
 
 func unlessZero(t time.Time) string {

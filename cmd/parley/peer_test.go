@@ -53,7 +53,8 @@ func TestPeersByHand(t *testing.T) {
 	if r := ping(); r.code != exitOK {
 		t.Fatalf("ping: %s%s", r.out, r.err)
 	}
-	contains(t, good(t, "", "peer", "list", "--data", a), "b.localhost", "by a pin")
+	contains(t, good(t, "", "peer", "list", "--data", a), "b.localhost", "up since", "by a pin")
+	contains(t, good(t, "", "peer", "show", "b.localhost", "--data", a), "up since", at, "traffic")
 
 	good(t, "", "peer", "deny", "a.localhost", "--data", b)
 	if r := ping(); r.code != exitFailed {

@@ -101,6 +101,7 @@ type Admin struct {
 	token [sha256.Size]byte
 	build string
 	peers Peers  // nil: nothing is told of other nodes
+	links Links  // nil: there are none
 	ping  Pinger // nil: there are no links
 }
 

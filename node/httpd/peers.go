@@ -49,6 +49,7 @@ type AdminPeer struct {
 	Seen     time.Time      `json:"seen,omitzero"`
 	Failures int            `json:"failures,omitempty"` // in a row of reaching it
 	Next     time.Time      `json:"next,omitzero"`      // when it is tried again
+	Link     *AdminLink     `json:"link,omitempty"`     // nil: no use for one since the node began to run, or it does not run
 }
 
 // AdminPeerKey is a key of a node.
@@ -147,7 +148,7 @@ func (a *Admin) listPeers(*http.Request) (any, error) {
 	for i, p := range all {
 		out[i] = peerJSON(p)
 	}
-	return out, nil
+	return out, a.linked(out)
 }
 
 func (a *Admin) showPeer(r *http.Request) (any, error) {
@@ -162,7 +163,9 @@ func (a *Admin) showPeer(r *http.Request) (any, error) {
 	if !known {
 		return nil, protocol.Errorf(protocol.NotFound, "nothing is known of %s", name)
 	}
-	return peerJSON(p), nil
+	out := []AdminPeer{peerJSON(p)}
+	err = a.linked(out)
+	return out[0], err
 }
 
 func (a *Admin) pinPeer(r *http.Request) (any, error) {
