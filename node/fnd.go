@@ -201,13 +201,14 @@ func (k *fnd) whoBears(q *request) {
 // search answers {get sub}: whom the query finds, the best match first.
 func (k *fnd) search(q *request, opts *protocol.GetOpts) {
 	if text := k.queries[q.s]; text == "" || !k.searchAbroad(q, text, opts) {
-		k.answer(q, text, opts, nil)
+		k.answer(q, text, opts, nil, nil)
 	}
 }
 
 // answer gives what a public query finds here, or if there is none, the private one,
-// and what was found on another node. It may run beside the topic.
-func (k *fnd) answer(q *request, text string, opts *protocol.GetOpts, abroad *protocol.SubDesc) {
+// and what was found on another node. If nothing is, and another node could not be
+// asked, that is the answer: away. It may run beside the topic.
+func (k *fnd) answer(q *request, text string, opts *protocol.GetOpts, abroad *protocol.SubDesc, away error) {
 	public := text != ""
 	var found *roster
 	err := k.n.store.View(func(tx store.Tx) error {
@@ -235,6 +236,8 @@ func (k *fnd) answer(q *request, text string, opts *protocol.GetOpts, abroad *pr
 	switch {
 	case err != nil:
 		q.refuse(err)
+	case len(found.list) == 0 && away != nil:
+		q.refuse(away)
 	case len(found.list) == 0:
 		q.empty("sub")
 	default:

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ const (
 	maxFinds     = 1024 // answers that are remembered
 	foundMemory  = time.Minute
 	absentMemory = 15 * time.Second
+	failedMemory = 2 * time.Second // of a node that does not answer
 )
 
 // finds are the searches on other nodes.
@@ -42,6 +44,7 @@ type finds struct {
 type find struct {
 	done  chan struct{}
 	found *protocol.SubDesc // nil: nothing; set before done is closed
+	err   error             // why this cannot be known now
 	until time.Time         // zero: under way
 }
 
@@ -83,7 +86,10 @@ func (k *fnd) searchAbroad(q *request, text string, opts *protocol.GetOpts) bool
 	if !ok {
 		return false
 	}
-	k.n.start(func() { k.answer(q, text, opts, k.n.find(k.user, alias, at)) })
+	k.n.start(func() {
+		found, err := k.n.find(k.user, alias, at)
+		k.answer(q, text, opts, found, err)
+	})
 	return true
 }
 
@@ -92,47 +98,55 @@ func (n *Node) ventures(who Identity) bool {
 	return who.Level > store.LevelAnon || n.cfg.Federation.Guests
 }
 
-// find looks for a handle on another node; nil if there is none, or if this cannot be
-// known now.
-func (n *Node) find(by protocol.UserID, alias string, at protocol.Node) *protocol.SubDesc {
-	f, mine := n.finds.begin(by, alias+"@"+string(at))
-	if f == nil {
-		return nil
+// find looks for a handle on another node; nil if there is none. Errors say why this
+// cannot be known now: Busy, Timeout, TooMany (by this user).
+func (n *Node) find(by protocol.UserID, alias string, at protocol.Node) (*protocol.SubDesc, error) {
+	f, mine, err := n.finds.begin(by, alias+"@"+string(at))
+	if err != nil {
+		return nil, err
 	}
 	if mine {
-		n.finds.end(f, n.askHandle(alias, at))
+		found, err := n.askHandle(alias, at)
+		n.finds.end(f, found, err)
 	}
 	<-f.done // within askTime
-	return f.found
+	return f.found, f.err
 }
 
 // begin finds an answer or a search under way, or makes one that the caller has to
-// end; nil if there are too many.
-func (l *finds) begin(by protocol.UserID, handle string) (f *find, mine bool) {
+// end.
+func (l *finds) begin(by protocol.UserID, handle string) (f *find, mine bool, err error) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f := l.asked[handle]; f != nil && (f.until.IsZero() || now.Before(f.until)) {
-		return f, false
+		return f, false, nil
 	}
-	if l.asking >= findsAtOnce || !l.users.allow(now, string(by)) {
-		return nil, false
+	if l.asking >= findsAtOnce {
+		return nil, false, protocol.Busy
+	}
+	if !l.users.allow(now, string(by)) {
+		return nil, false, protocol.TooMany
 	}
 	l.forget(now)
 	f = &find{done: make(chan struct{})}
 	l.asked[handle] = f
 	l.asking++
-	return f, true
+	return f, true, nil
 }
 
-func (l *finds) end(f *find, found *protocol.SubDesc) {
+func (l *finds) end(f *find, found *protocol.SubDesc, err error) {
+	memory := foundMemory
+	switch {
+	case err != nil:
+		memory = failedMemory
+	case found == nil:
+		memory = absentMemory
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asking--
-	f.found, f.until = found, time.Now().Add(foundMemory)
-	if found == nil {
-		f.until = time.Now().Add(absentMemory)
-	}
+	f.found, f.err, f.until = found, err, time.Now().Add(memory)
 	close(f.done)
 }
 
@@ -156,27 +170,48 @@ func (l *finds) forget(now time.Time) {
 	}
 }
 
-// askHandle asks a node who has a handle there.
-func (n *Node) askHandle(alias string, at protocol.Node) *protocol.SubDesc {
-	if n.cfg.Network.Away(at) {
-		return nil
+// isNode reports whether there is, or has been, a node of that name.
+func (n *Node) isNode(name protocol.Node) (is bool) {
+	if n.cfg.Network.Linked(name) {
+		return true
 	}
+	err := n.store.View(func(tx store.Tx) error {
+		p, err := tx.Peer(name)
+		is = err == nil && !p.Seen.IsZero()
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		n.log.Error("what is known of a node cannot be read", "peer", name, "err", err)
+	}
+	return is
+}
+
+// askHandle asks a node who has a handle there; nil if nobody whom it shows. Errors:
+// Busy, Timeout.
+func (n *Node) askHandle(alias string, at protocol.Node) (*protocol.SubDesc, error) {
 	ctx, stop := context.WithTimeout(n.outside, askTime)
 	defer stop()
 	a, err := n.ask(ctx, at, &s2s.Ask{Handle: alias})
-	if err != nil {
+	switch {
+	case err != nil && !n.isNode(at): // it is an e-mail address, most likely
+		return nil, nil
+	case errors.Is(err, protocol.Timeout):
+		return nil, &protocol.Error{Fault: protocol.Timeout, What: "sub", Err: err}
+	case errors.Is(err, protocol.Busy), errors.Is(err, protocol.TooMany):
+		return nil, &protocol.Error{Fault: protocol.Busy, What: "sub", Err: err}
+	case err != nil:
 		n.log.Debug("a handle is not found", "peer", at, "err", err)
-		return nil
+		return nil, nil
 	}
 	d := foundAbroad(a, at)
 	if d == nil {
-		return nil
+		return nil, nil
 	}
 	d.Private = jsonStrings([]string{aliasPrefix + ":" + alias + "@" + string(at)})
 	if err := n.offerFiles(at, d.Public); err != nil {
 		n.log.Error("a picture on another node cannot be fetched", "err", err)
 	}
-	return d
+	return d, nil
 }
 
 // foundAbroad is the line that a client shows; nil if the answer is none that a node

@@ -155,7 +155,7 @@ func TestFindStrangeNode(t *testing.T) {
 		a.pipes["alice"].send(`{"get":{"id":"f","topic":"fnd","what":"sub"}}`)
 		a.pipes["anna"].send(`{"get":{"id":"f","topic":"fnd","what":"sub"}}`)
 		got(t, a.say("alice", `{"get":{"id":"m","topic":"me","what":"desc"}}`), `"id":"m"`)
-		for find(a.pipes["alice"].take(), `"code":204`) == "" {
+		for find(a.pipes["alice"].take(), `"code":504`) == "" {
 			if pass(100 * time.Millisecond); time.Since(asked) > 4*time.Second {
 				t.Fatalf("no answer since %s", time.Since(start))
 			}
