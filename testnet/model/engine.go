@@ -1,0 +1,196 @@
+package model
+
+import (
+	"crypto/ed25519"
+	"time"
+
+	"parley/protocol"
+	"parley/protocol/s2s"
+	"parley/reputation"
+)
+
+// As package node does it.
+const (
+	maxVouchers   = 8
+	vouchersEvery = 12 * time.Hour
+	askingTime    = 5 * time.Second
+	vouchersTries = 16 // friends asked in one go
+)
+
+// The highest classes of a statement: what liars say.
+const (
+	mostMass = 5
+	mostDays = 12
+)
+
+// engineGate is the engine of package reputation.
+type engineGate struct {
+	w       *world
+	n       *node
+	e       *reputation.Engine
+	asks    bool
+	shown   []reputation.Statement // that it carries
+	shownAt time.Duration
+	asked   bool // for them, ever
+}
+
+func newEngineGate(w *world, n *node, asks bool) *engineGate {
+	return &engineGate{w: w, n: n, asks: asks, e: reputation.New(reputation.Config{Users: n.users}, w.wall())}
+}
+
+func (g *engineGate) contact(from *node, user protocol.UserID) (bool, time.Duration) {
+	v := g.e.FirstContact(g.w.wall(), from.sender, user)
+	if g.asks && g.inquire(from) {
+		v.After = min(v.After, askingTime)
+	}
+	return v.Action == reputation.Admit, v.After
+}
+
+// inquire asks others about a node, if that is due, and takes their answers.
+func (g *engineGate) inquire(about *node) bool {
+	now := g.w.wall()
+	var carried []reputation.Statement
+	if x, ok := about.gate.(*engineGate); ok {
+		carried = x.vouchers()
+	}
+	whom := g.e.Plan(now, about.sender, carried, g.w.rng)
+	if len(whom) == 0 {
+		return false
+	}
+	var told []reputation.Statement
+	for _, name := range whom {
+		if st, ok := g.ask(g.w.byName[name], about, reputation.Told); ok {
+			told = append(told, st)
+		}
+	}
+	g.e.Learn(now, about.sender, carried, told)
+	return true
+}
+
+// ask asks a node for its opinion.
+func (g *engineGate) ask(r, about *node, kind reputation.Kind) (reputation.Statement, bool) {
+	if g.n.eclipsed && r.team == 0 || !g.w.reach(g.n, r) {
+		g.w.meter.ask(g.w, askBytes)
+		return reputation.Statement{}, false
+	}
+	st, ok := r.gate.(*engineGate).tell(g, about, kind)
+	if ok {
+		g.w.meter.ask(g.w, askBytes+answerBytes)
+	} else {
+		g.w.meter.ask(g.w, 2*askBytes)
+	}
+	return st, ok
+}
+
+// tell answers a question. Liars say what serves them.
+func (g *engineGate) tell(to *engineGate, about *node, kind reputation.Kind) (reputation.Statement, bool) {
+	now := g.w.wall()
+	lie := reputation.Statement{By: g.n.name, About: about.name, Kind: kind, Issued: now.Unix(), Expires: now.Add(day).Unix()}
+	switch {
+	case g.n.team != 0 && about.team == g.n.team:
+		lie.Good, lie.Days = mostMass, mostDays
+		return lie, true
+	case g.n.liar && about.slandered && kind == reputation.Told:
+		lie.Bad, lie.Lately = mostMass, mostMass
+		return lie, true
+	}
+	may := g.e.MayAnswer(now, to.n.name)
+	g.w.meter.answer(g.w, to.n, may)
+	if !may {
+		return reputation.Statement{}, false
+	}
+	return g.e.Opinion(now, g.n.name, about.name, kind)
+}
+
+// vouchers are the statements about this node that it carries: those of up to eight nodes
+// with whose users its own have conversations. Whoever said something is asked again,
+// others take the places that are free, the latest friends first.
+func (g *engineGate) vouchers() []reputation.Statement {
+	if g.asked && g.w.now-g.shownAt < vouchersEvery {
+		return g.shown
+	}
+	g.asked, g.shownAt = true, g.w.now
+	if g.n.team != 0 {
+		g.shown = g.praise()
+		return g.shown
+	}
+	before := g.shown
+	g.shown = nil
+	has := map[protocol.Node]bool{}
+	add := func(r *node) {
+		if has[r.name] {
+			return
+		}
+		has[r.name] = true
+		if st, ok := g.ask(r, g.n, reputation.Carried); ok {
+			g.shown = append(g.shown, st)
+		}
+	}
+	for _, s := range before {
+		add(g.w.byName[s.By])
+	}
+	for i, tries := len(g.n.friends)-1, 0; i >= 0 && len(g.shown) < maxVouchers && tries < vouchersTries; i, tries = i-1, tries+1 {
+		add(g.n.friends[i])
+	}
+	return g.shown
+}
+
+// praise is what colluders give each other: some of the team, at random.
+func (g *engineGate) praise() (all []reputation.Statement) {
+	for _, i := range g.w.rng.Perm(len(g.w.nodes)) {
+		r := g.w.nodes[i]
+		if r.team != g.n.team || r == g.n || r.role == spammer || r.gone {
+			continue
+		}
+		if st, ok := r.gate.(*engineGate).tell(g, g.n, reputation.Carried); ok {
+			all = append(all, st)
+		}
+		if len(all) == maxVouchers {
+			break
+		}
+	}
+	return all
+}
+
+func (g *engineGate) observe(about *node, ev reputation.Event, by reputation.Reporter) {
+	g.e.Observe(g.w.wall(), about.sender, ev, by)
+}
+
+func (g *engineGate) outbound(user protocol.UserID, age time.Duration) bool {
+	v, _ := g.e.Outbound(g.w.wall(), user, age)
+	return v == reputation.OutAllowed
+}
+
+func (g *engineGate) complain(from *node, about protocol.UserID) {
+	g.e.Complain(g.w.wall(), from.name, about)
+}
+
+// turn lets the engine's clock go on.
+func (g *engineGate) turn() {
+	g.e.MayAnswer(g.w.wall(), "")
+	g.e.Changes()
+}
+
+// Bytes of a question and of an answer on the wire: frame, and what QUIC, UDP and IPv4
+// put around it.
+var askBytes, answerBytes = wireSizes()
+
+const packetBytes = 60
+
+func wireSizes() (ask, answer int) {
+	const by, about = protocol.Node("chat.example.org"), protocol.Node("talk.example.net")
+	st := reputation.Statement{By: by, About: about, Kind: reputation.Told, Issued: 1, Expires: 2, Good: 1}
+	signed, err := st.Sign(make(ed25519.PrivateKey, ed25519.PrivateKeySize))
+	if err != nil {
+		panic(err)
+	}
+	q, err := s2s.Codec{}.AppendFrame(nil, &s2s.Ask{Opinion: append([]byte{byte(reputation.Told)}, about...)})
+	if err != nil {
+		panic(err)
+	}
+	a, err := s2s.Codec{}.AppendFrame(nil, &s2s.Answer{Opinion: signed})
+	if err != nil {
+		panic(err)
+	}
+	return len(q) + packetBytes, len(a) + packetBytes
+}
