@@ -401,6 +401,13 @@ func (n *Node) Locate(ctx context.Context, key ed25519.PublicKey) ([]netip.AddrP
 	return all, nil
 }
 
+// Filed reports whether the node's record has been filed.
+func (n *Node) Filed() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.at.IsZero()
+}
+
 // Size is how many nodes the table has.
 func (n *Node) Size() int { return n.kad.RoutingTable().Size() }
 

@@ -45,6 +45,9 @@ type Config struct {
 	Servers []string
 	// Fence is around the addresses that are found.
 	Fence federation.Fence
+	// Dial reaches a server over "udp" or "tcp"; nil: as this machine does. A net.Conn that
+	// is a net.PacketConn, too, carries datagrams.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Port of nodes whose name has addresses and no SRV record; federation.DefaultPort.
 	Port uint16
 }
@@ -55,6 +58,7 @@ type Resolver struct {
 	fence   federation.Fence
 	port    uint16
 	servers []server
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	cache   *cache
 }
 
@@ -65,7 +69,10 @@ func New(cfg Config) (*Resolver, error) {
 	if len(cfg.Servers) == 0 {
 		cfg.Servers = systemServers("/etc/resolv.conf")
 	}
-	r := &Resolver{fence: cfg.Fence, port: cmp.Or(cfg.Port, federation.DefaultPort), cache: newCache()}
+	r := &Resolver{fence: cfg.Fence, port: cmp.Or(cfg.Port, federation.DefaultPort), cache: newCache(), dial: cfg.Dial}
+	if r.dial == nil {
+		r.dial = new(net.Dialer).DialContext
+	}
 	for _, s := range cfg.Servers {
 		a, err := netip.ParseAddrPort(s)
 		if err != nil {

@@ -127,7 +127,7 @@ func (r *Resolver) ask(ctx context.Context, q question) *answer {
 	var failed []error
 	for range tries {
 		for _, s := range r.servers {
-			m, err := exchange(ctx, s.addr, q)
+			m, err := r.exchange(ctx, s.addr, q)
 			if err == nil {
 				return read(m, q, s.trusted)
 			}
@@ -144,13 +144,13 @@ func (r *Resolver) ask(ctx context.Context, q question) *answer {
 
 // exchange asks one server, over TCP if the answer does not fit. Only an answer to the
 // question is returned, with code "no error" or "no such name".
-func exchange(ctx context.Context, addr string, q question) (*mdns.Msg, error) {
+func (r *Resolver) exchange(ctx context.Context, addr string, q question) (*mdns.Msg, error) {
 	ask := new(mdns.Msg)
 	ask.SetQuestion(q.name, q.kind)
 	ask.SetEdns0(udpSize, true) // DO: resolvers set AD for those who know DNSSEC
 	ask.AuthenticatedData = true
 	for _, network := range []string{"udp", "tcp"} {
-		m, err := once(ctx, network, addr, ask)
+		m, err := r.once(ctx, network, addr, ask)
 		if err != nil {
 			return nil, err
 		}
@@ -165,11 +165,16 @@ func exchange(ctx context.Context, addr string, q question) (*mdns.Msg, error) {
 	return nil, errors.New("truncated")
 }
 
-func once(ctx context.Context, network, addr string, ask *mdns.Msg) (*mdns.Msg, error) {
+func (r *Resolver) once(ctx context.Context, network, addr string, ask *mdns.Msg) (*mdns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
+	conn, err := r.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
 	client := &mdns.Client{Net: network, UDPSize: udpSize, Timeout: tryTimeout}
-	m, _, err := client.ExchangeContext(ctx, ask, addr)
+	m, _, err := client.ExchangeWithConnContext(ctx, ask, &mdns.Conn{Conn: conn, UDPSize: udpSize})
 	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
 		return nil, errors.New("no answer in time")
 	}

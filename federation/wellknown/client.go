@@ -45,6 +45,8 @@ type Config struct {
 	Fence federation.Fence
 	// Roots are the authorities of web sites; nil: the system's.
 	Roots *x509.CertPool
+	// Dial connects to an address; nil: as this machine does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Port of web sites; 443.
 	Port uint16
 }
@@ -116,10 +118,16 @@ func (c *Client) dial(ctx context.Context, network, hostport string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	d := net.Dialer{Control: c.cfg.Fence.Control}
+	dial := c.cfg.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Control: c.cfg.Fence.Control}).DialContext
+	}
 	var failed []error
 	for _, a := range addrs[:min(len(addrs), maxAddrs)] {
-		conn, err := d.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+		conn, err := net.Conn(nil), c.cfg.Fence.Check(a)
+		if err == nil {
+			conn, err = dial(ctx, network, net.JoinHostPort(a.String(), port))
+		}
 		if err == nil {
 			return conn, nil
 		}

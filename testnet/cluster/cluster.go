@@ -16,6 +16,7 @@
 package cluster
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ import (
 	"parley/node/auth"
 	"parley/protocol"
 	"parley/testnet/checks"
+	"parley/testnet/names"
 )
 
 const port = federation.DefaultPort
@@ -41,8 +43,10 @@ type Config struct {
 	// Link is what the network is like between two nodes, by number; nil: perfect.
 	Link   func(from, to int) vnet.Link
 	Times  federation.Times
-	Limits node.Limits  // zero: generous ones
-	Log    slog.Handler // nil: none
+	Limits node.Limits // zero: generous ones
+	// Registers are what nodes are found by that are not in all settings.
+	Registers Registers
+	Log       slog.Handler // nil: none
 	// Note is told of what goes wrong, Heard of each message that reaches a client; they
 	// must be quick. nil: nobody is.
 	Note  func(kind, text string)
@@ -51,8 +55,9 @@ type Config struct {
 
 // Host is one node's name and place.
 type Host struct {
-	Name protocol.Node
+	Name protocol.Node // of a node that is found by key: what it is called here
 	IPv6 bool
+	Find Finding
 }
 
 // Disk is what is wrong with a disk.
@@ -68,6 +73,10 @@ type Cluster struct {
 	Ledger   *checks.Ledger
 
 	cfg       Config
+	resolver  *names.Resolver // nil: no names are in the DNS
+	sites     *names.Sites    // with it
+	zones     bool
+	dht       bool
 	passwords node.Passwords
 	book      []federation.StaticPeer
 	at        map[netip.Addr]int // machines by address
@@ -85,11 +94,19 @@ func generous() node.Limits {
 	return node.Limits{SessionRate: 1e5, SessionBurst: 1e5, UserBytes: 1e9, LoginRate: 1e5, LoginBurst: 1e5, SignupRate: 1e5, SignupBurst: 1e5, TopicQueue: 4096}
 }
 
+// Defaults of Registers.
+const (
+	defaultTTL       = 5 * time.Minute
+	defaultBootstrap = 3
+)
+
 // New makes a federation whose nodes do not run yet.
 func New(cfg Config) (*Cluster, error) {
 	if cfg.Limits == (node.Limits{}) {
 		cfg.Limits = generous()
 	}
+	cfg.Registers.TTL = cmp.Or(cfg.Registers.TTL, defaultTTL)
+	cfg.Registers.Bootstrap = cmp.Or(cfg.Registers.Bootstrap, defaultBootstrap)
 	c := &Cluster{
 		Net: vnet.New(cfg.Seed, vnet.Link{}), Ledger: checks.NewLedger(), cfg: cfg,
 		// As cheap as can be: passwords are not what is tried here.
@@ -102,10 +119,15 @@ func New(cfg Config) (*Cluster, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 		c.Machines = append(c.Machines, m)
-		c.book = append(c.book, m.pin())
+		if h.Find == BySettings {
+			c.book = append(c.book, m.pin())
+		}
 		c.at[m.Addr.Addr()] = i
 	}
 	c.Net.SetPolicy(c.policy)
+	if err := c.register(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return c, nil
 }
 
@@ -117,9 +139,11 @@ func (c *Cluster) machine(i int, h Host) (*Machine, error) {
 	var seed [32]byte
 	binary.LittleEndian.PutUint64(seed[:], c.cfg.Seed)
 	binary.LittleEndian.PutUint64(seed[8:], uint64(i)+1)
+	key := federation.KeyFromSeed(seed)
+	name := nameOf(h, key)
 	return &Machine{
-		Name: h.Name, Addr: netip.AddrPortFrom(address(i, h.IPv6), port), c: c, no: i,
-		key: federation.KeyFromSeed(seed), disk: &disk{file}, pipes: map[*pipe]bool{}, sent: newTraffic(h.Name),
+		Name: name, Label: string(h.Name), Addr: netip.AddrPortFrom(address(i, h.IPv6), port), c: c, no: i,
+		key: key, disk: &disk{file}, pipes: map[*pipe]bool{}, sent: newTraffic(name),
 	}, nil
 }
 
@@ -133,6 +157,11 @@ func address(i int, v6 bool) netip.Addr {
 
 // policy is what the network is like now.
 func (c *Cluster) policy(from, to netip.Addr) vnet.Link {
+	if resolver := names.ResolverAddr.Addr(); from == resolver {
+		return c.toResolver(to)
+	} else if to == resolver {
+		return c.toResolver(from)
+	}
 	a, b := c.at[from], c.at[to]
 	c.mu.Lock()
 	dead := c.dead[a] || c.dead[b]
@@ -194,6 +223,7 @@ func (c *Cluster) Close() error {
 		})
 	}
 	ending.Wait()
+	c.report(c.closeRegisters())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return errors.Join(c.errs...)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"parley/federation"
+	"parley/federation/dht"
 	"parley/federation/quic"
 	"parley/node"
 	"parley/node/auth"
@@ -19,12 +20,13 @@ import (
 // Machine is where a node runs: its address, its key and its disk stay when the node
 // ends.
 type Machine struct {
-	Name protocol.Node
-	Addr netip.AddrPort
-	c    *Cluster
-	no   int
-	key  *federation.Key
-	disk *disk
+	Name  protocol.Node
+	Label string // the name of the host, for people
+	Addr  netip.AddrPort
+	c     *Cluster
+	no    int
+	key   *federation.Key
+	disk  *disk
 
 	sent *traffic
 
@@ -41,6 +43,7 @@ type Machine struct {
 type running struct {
 	store *faulty
 	links *quic.Transport
+	dht   *dht.Node // nil: none
 	mesh  *federation.Mesh
 	node  *node.Node
 	stop  context.CancelFunc
@@ -65,6 +68,9 @@ func (m *Machine) Start() error {
 	r.stop = stop
 	r.wg.Go(func() { m.c.report(r.mesh.Run(ctx, r.node, r.node)) })
 	r.wg.Go(func() { m.c.report(r.node.Run(ctx)) })
+	if r.dht != nil {
+		r.wg.Go(func() { m.c.report(r.dht.Run(ctx)) })
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.run = r
@@ -95,10 +101,14 @@ func (m *Machine) assemble() (_ *running, err error) {
 	if r.links, err = quic.New(quic.Config{Key: m.key, Name: m.Name, Conn: socket, Log: log}); err != nil {
 		return nil, err
 	}
+	directory, notary, err := m.finders(r)
+	if err != nil {
+		return nil, err
+	}
 	r.mesh, err = federation.New(federation.Config{
 		Key: m.key, Store: r.store, Transport: r.links, Log: log, Build: "testnet",
-		Finder: federation.NewDirectory(federation.DirectoryConfig{Store: r.store, Static: m.c.book}),
-		Prover: federation.NewNotary(federation.NotaryConfig{Store: r.store, Static: m.c.book, Log: log}),
+		Finder: directory,
+		Prover: notary,
 		Times:  m.c.cfg.Times,
 		Watch:  m.sent.watch,
 	})
@@ -117,8 +127,11 @@ func (m *Machine) assemble() (_ *running, err error) {
 
 func (r *running) close() error {
 	var err error
+	if r.dht != nil {
+		err = r.dht.Close()
+	}
 	if r.links != nil {
-		err = r.links.Close()
+		err = errors.Join(err, r.links.Close())
 	}
 	if r.store != nil {
 		err = errors.Join(err, r.store.Close())

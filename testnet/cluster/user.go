@@ -55,7 +55,7 @@ type User struct {
 func (c *Cluster) NewUser(ctx context.Context, machine int, login string) (*User, error) {
 	m := c.Machines[machine]
 	u := &User{
-		Name: login + "@" + string(m.Name), c: c, m: m, login: login, password: "password of " + login,
+		Name: login + "@" + m.Label, c: c, m: m, login: login, password: "password of " + login,
 		changed: make(chan struct{}), ready: make(chan struct{}), wanted: true,
 		rooms: map[string]*Room{}, last: map[string]int{}, seen: map[protocol.UserID]bool{},
 	}

@@ -70,7 +70,7 @@ func (c *Clock) Run(f func(ctx context.Context) error) error {
 		defer cancel()
 		return f(ctx)
 	}
-	prepare()
+	Prepare()
 	if c.opt.Pace > 0 {
 		c.pacer = newPacer(c.opt.Pace)
 		defer c.pacer.stop()
@@ -98,9 +98,9 @@ func bubble(f func(ctx context.Context) error) (err error) {
 	return err
 }
 
-// prepare uses what makes something for the whole process when it is first used: made in
-// a bubble, it would belong to that one.
-var prepare = sync.OnceFunc(func() {
+// Prepare uses what makes something for the whole process when it is first used: made in
+// a bubble, it would belong to that one. Run calls it; tests with bubbles of their own do.
+var Prepare = sync.OnceFunc(func() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	// Nothing is sent: the context has ended.

@@ -56,11 +56,18 @@ type Script struct {
 // Run runs a script with so many nodes, which run, and then checks the ten invariants.
 func Run(t *testing.T, nodes int, script func(s *Script)) {
 	t.Helper()
+	RunFound(t, make([]cluster.Finding, nodes), script)
+}
+
+// RunFound is Run with nodes that are found in such ways.
+func RunFound(t *testing.T, how []cluster.Finding, script func(s *Script)) {
+	t.Helper()
+	vtime.Prepare()
 	synctest.Test(t, func(t *testing.T) {
 		s := &Script{TB: t, heard: map[*cluster.User]int{}, links: map[[2]int]vnet.Link{}}
 		cfg := cluster.Config{Seed: 1, Link: s.link, Note: func(kind, text string) { t.Logf("%s: %s", kind, text) }}
-		for i := range nodes {
-			cfg.Hosts = append(cfg.Hosts, cluster.Host{Name: protocol.Node(fmt.Sprintf("n%d.example", i)), IPv6: i%2 == 1})
+		for i, find := range how {
+			cfg.Hosts = append(cfg.Hosts, cluster.Host{Name: protocol.Node(fmt.Sprintf("n%d.example", i)), IPv6: i%2 == 1, Find: find})
 		}
 		var err error
 		if s.Cluster, err = cluster.New(cfg); err != nil {
@@ -77,6 +84,9 @@ func Run(t *testing.T, nodes int, script func(s *Script)) {
 		var cancel context.CancelFunc
 		s.ctx, cancel = context.WithTimeout(t.Context(), longest)
 		defer cancel()
+		if err := s.Cluster.Join(s.ctx); err != nil {
+			t.Fatal(err)
+		}
 		script(s)
 		s.finish()
 	})
