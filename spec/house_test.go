@@ -41,7 +41,7 @@ var doors = map[string][]string{
 	"golang.org/x/text/secure/precis":     {"node"},
 	"golang.org/x/text/unicode/norm":      {"node"},
 	"golang.org/x/time":                   {"node", "federation", "federation/quic"},
-	"github.com/miekg/dns":                {"federation/dns", "tests"},
+	"github.com/miekg/dns":                {"federation/dns", "testnet/names", "tests"},
 	"github.com/quic-go/quic-go":          {"federation/quic", "federation/dht", "testnet/specpeer"},
 	"github.com/libp2p":                   {"federation/dht"},
 	"github.com/multiformats":             {"federation/dht"},

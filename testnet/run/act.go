@@ -11,6 +11,7 @@ import (
 
 	"parley/federation/vnet"
 	"parley/testnet/cluster"
+	"parley/testnet/names"
 	"parley/testnet/scenario"
 	"parley/testnet/vtime"
 )
@@ -139,6 +140,11 @@ func (r *runner) step(ctx context.Context, s *scenario.Step) error {
 		<-life.Done()
 		r.signOff(s, true)
 		return nil
+	case "dns-failure":
+		r.failDNS(s, names.Failure(s.Answer))
+		<-life.Done()
+		r.failDNS(s, "")
+		return nil
 	case "slow-disk", "full-disk":
 		r.disk(s, true)
 		<-life.Done()
@@ -185,6 +191,13 @@ func (r *runner) signOff(s *scenario.Step, in bool) {
 		default:
 			u.SignOff()
 		}
+	}
+}
+
+// failDNS breaks zones, or makes them well again.
+func (r *runner) failDNS(s *scenario.Step, how names.Failure) {
+	for _, i := range s.Nodes {
+		r.c.FailDNS(i, how)
 	}
 }
 

@@ -136,10 +136,12 @@ func (r *runner) run(ctx context.Context) (err error) {
 	r.start = began
 	var hosts []cluster.Host
 	for _, n := range r.plan.Net {
-		hosts = append(hosts, cluster.Host{Name: n.Domain, IPv6: n.IPv6})
+		hosts = append(hosts, cluster.Host{Name: n.Domain, IPv6: n.IPv6, Find: ways[n.Find]})
 	}
 	r.c, err = cluster.New(cluster.Config{
-		Seed: r.plan.Seed, Hosts: hosts, Link: r.link, Times: r.res.Options.Times,
+		Seed: r.plan.Seed, Hosts: hosts, Link: r.link, Times: r.res.Options.Times, Registers: cluster.Registers{
+			TTL: r.plan.DNS.TTL.Duration, Latency: r.plan.DNS.Latency.Duration, Bootstrap: r.plan.DHT.Bootstrap,
+		},
 		Note:  func(kind, text string) { r.event(Event{Kind: kind, Text: text}) },
 		Heard: r.heard,
 	})
@@ -147,6 +149,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.c.Close()) }()
+	for i, m := range r.c.Machines {
+		r.plan.Net[i].Domain = m.Name // that of a key is known only now
+	}
 	if err := r.arrive(ctx, func(n scenario.Node) bool { return n.Join == 0 }); err != nil {
 		return err
 	}
@@ -172,6 +177,11 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	r.res.Figures["seconds"] = time.Since(began).Seconds()
 	return nil
+}
+
+// ways are those of a plan in those of a cluster.
+var ways = map[scenario.Finding]cluster.Finding{
+	scenario.BySettings: cluster.BySettings, scenario.ByDNS: cluster.ByDNS, scenario.ByWeb: cluster.ByWeb, scenario.ByKey: cluster.ByKey,
 }
 
 // since is the time in the scenario, in seconds.
@@ -212,7 +222,13 @@ func (r *runner) arrive(ctx context.Context, which func(scenario.Node) bool) err
 			if err := r.c.Machines[i].Start(); err != nil {
 				return err
 			}
+			if len(r.plan.DHT.Nodes) > 0 {
+				vtime.Sleep(ctx, r.plan.DHT.Spread.Duration/time.Duration(len(r.plan.Net)))
+			}
 		}
+	}
+	if err := r.c.Join(ctx); err != nil {
+		return err
 	}
 	for i, u := range r.plan.People {
 		if !which(r.plan.Net[u.Node]) {
@@ -318,8 +334,9 @@ func (r *runner) finish(ctx context.Context) error {
 	}
 	clear(r.disks)
 	r.mu.Unlock()
-	for _, m := range r.c.Machines {
+	for i, m := range r.c.Machines {
 		m.Disk(nil)
+		r.c.FailDNS(i, "")
 	}
 	r.event(Event{Kind: "end", Text: "the scenario ends; what is on its way may arrive"})
 	stop, watch := r.watch(ctx)

@@ -172,6 +172,10 @@ func (r *runner) count(out *cluster.Outcome) error {
 		f["presence_notices"] += float64(u.Notices())
 		f["sign_ins"] += float64(u.SignIns())
 	}
+	f["dns_questions"], f["dht_known"] = float64(r.c.Asked()), 0
+	for _, m := range r.c.Machines {
+		f["dht_known"] += float64(m.Known()) / float64(len(r.c.Machines))
+	}
 	r.res.Times, r.res.Examples = deliveries, out.Examples
 	r.nodes()
 	r.res.Invariants = out.Invariants(r.tried(out))

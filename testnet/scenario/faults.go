@@ -109,6 +109,8 @@ var kinds = map[string][]string{
 	"slow-disk": {"nodes", "delay"},
 	"full-disk": {"nodes"},
 	"sign-off":  {"users"},
+
+	"dns-failure": {"nodes", "answer"},
 }
 
 func (r *reader) events() {
@@ -141,7 +143,7 @@ func (r *reader) needs(key string, e *Event) bool {
 	}
 	has := map[string]bool{"nodes": len(e.Nodes) > 0, "users": len(e.Users) > 0, "sides": len(e.Sides) > 0, "between": len(e.Between) > 0,
 		"from": len(e.From) > 0, "to": len(e.To) > 0, "up": e.Up.Duration > 0, "down": e.Down.Duration > 0,
-		"delay": e.Delay.Duration > 0, "link": e.Link != (Link{})}
+		"delay": e.Delay.Duration > 0, "answer": e.Answer != "", "link": e.Link != (Link{})}
 	before := len(r.problems)
 	for _, n := range needed {
 		if a, b, either := strings.Cut(n, "|"); !has[a] && !(either && has[b]) {
@@ -176,6 +178,9 @@ func (r *reader) resolve(key string, s *Step) {
 		s.Users = r.chooseUsers(key+".users", s.Event.Users)
 	default:
 		s.Nodes = r.chooseNodes(key+".nodes", s.Event.Nodes)
+		if s.Do == "dns-failure" {
+			r.dnsFailure(key, s)
+		}
 	}
 }
 

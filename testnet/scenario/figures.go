@@ -36,6 +36,8 @@ var Figures = map[string]string{
 	"frame_bytes":      "bytes of those",
 	"casts":            "frames of presence and other ephemeral things",
 	"posts":            "frames of messages and other things that must not get lost",
+	"dns_questions":    "questions that nodes put to their resolvers, with those of the preparations",
+	"dht_known":        "nodes of the DHT that a node knows in the end, on average",
 	"nodes":            "nodes that there were",
 	"users":            "users that there were",
 	"restarts":         "times that a node was started again",

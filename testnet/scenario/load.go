@@ -40,6 +40,8 @@ func Default() Scenario {
 		Seed: 1, Duration: Duration{time.Minute}, Settle: Duration{5 * time.Minute}, Sample: Duration{time.Second},
 		Link:     Link{Latency: &latency, Jitter: &jitter},
 		Contacts: Contacts{Graph: "all", Degree: 4},
+		DNS:      DNS{TTL: Duration{5 * time.Minute}, Latency: Duration{30 * time.Millisecond}},
+		DHT:      DHT{Bootstrap: 3, Spread: Duration{20 * time.Second}},
 	}
 }
 

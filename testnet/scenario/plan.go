@@ -42,6 +42,7 @@ type Node struct {
 	Region string
 	IPv6   bool
 	Join   time.Duration
+	Find   Finding
 }
 
 // User is one user.
@@ -131,6 +132,7 @@ func (r *reader) plan(s *Scenario) (*Plan, error) {
 	r.p = &Plan{Scenario: *s}
 	r.basics()
 	r.nodes()
+	r.finding()
 	r.users()
 	if len(r.problems) == 0 { // else all that follows would be wrong, too
 		r.contacts()
@@ -191,7 +193,7 @@ func (r *reader) nodes() {
 				r.wrong(key+".name", "there are two nodes named %q", name)
 			}
 			seen[name] = true
-			r.p.Net = append(r.p.Net, Node{name, protocol.Node(name + ".example"), n.Region, n.IPv6, n.Join.Duration})
+			r.p.Net = append(r.p.Net, Node{name, protocol.Node(name + ".example"), n.Region, n.IPv6, n.Join.Duration, BySettings})
 		}
 	}
 }

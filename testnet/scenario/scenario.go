@@ -39,6 +39,10 @@ type Scenario struct {
 	Links []Links `toml:"links"`
 	// Who is there.
 	Nodes []Nodes `toml:"nodes"`
+	// Whose names are in the DNS.
+	DNS DNS `toml:"dns"`
+	// Who is found by the DHT.
+	DHT DHT `toml:"dht"`
 	// Their users.
 	Users []Users `toml:"users"`
 	// Who knows whom.
@@ -102,6 +106,30 @@ type Nodes struct {
 	IPv6 bool `toml:"ipv6"`
 	// When they are started, if not from the beginning. Their users come with them.
 	Join Duration `toml:"join"`
+}
+
+// DNS is for nodes that are found and proven by the DNS. All others, but for those of the
+// DHT, are in the settings of everybody, with key and address.
+type DNS struct {
+	// Whose names are zones of the DNS. Empty: nobody's.
+	Nodes Selection `toml:"nodes"`
+	// Which of those have no DNSSEC: they are proven by their web sites.
+	Unsigned Selection `toml:"unsigned"`
+	// For how long records are good.
+	TTL Duration `toml:"ttl"`
+	// How long a resolver takes for an answer.
+	Latency Duration `toml:"latency"`
+}
+
+// DHT is for nodes whose names are made from their keys, and which are found by the
+// distributed table alone. If there are some, all nodes take part in it.
+type DHT struct {
+	// Which nodes. Empty: none, and there is no DHT.
+	Nodes Selection `toml:"nodes"`
+	// How many of them, the first ones, are known to all from the beginning.
+	Bootstrap int `toml:"bootstrap"`
+	// Within how long the nodes start, one after the other, before the scenario begins.
+	Spread Duration `toml:"spread"`
 }
 
 // Users is one user, or several that are alike.
@@ -171,7 +199,7 @@ type Event struct {
 	// What: "partition" (sides), "cut" (from, to: one way only), "link" (between, or from
 	// and to, and the link), "kill" (nodes; without a word, as by a power cut), "stop"
 	// (nodes; in order), "start" (nodes), "churn" (nodes, up, down), "slow-disk" (nodes,
-	// delay), "full-disk" (nodes), "sign-off" (users).
+	// delay), "full-disk" (nodes), "sign-off" (users), "dns-failure" (nodes, answer).
 	Do string `toml:"do"`
 	// For how long; then what it was before holds again. "0s": to the end.
 	For Duration `toml:"for"`
@@ -194,6 +222,10 @@ type Event struct {
 	Down Duration `toml:"down"`
 	// For "slow-disk": how long a write takes.
 	Delay Duration `toml:"delay"`
+	// For "dns-failure": what is answered about the names of the nodes: "silent" (nothing),
+	// "servfail" (the resolver cannot find out, or it is signed wrongly), "nxdomain"
+	// (there is no such name).
+	Answer string `toml:"answer"`
 	// For "link": what it is like.
 	Link Link `toml:"link"`
 }
