@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -54,7 +55,7 @@ func (l *link) ask(ctx, first context.Context, a *s2s.Ask) (*s2s.Answer, io.Read
 	}
 	if answer.Failed {
 		b.Close()
-		return nil, nil, &protocol.Error{Fault: answer.Fault, Err: errors.New(printable(answer.Reason))}
+		return nil, nil, failure(answer)
 	}
 	if answer.File == nil || answer.File.Follow <= 0 {
 		b.Close()
@@ -62,6 +63,16 @@ func (l *link) ask(ctx, first context.Context, a *s2s.Ask) (*s2s.Answer, io.Read
 	}
 	b.left = answer.File.Follow
 	return answer, b, nil
+}
+
+// failure is why a question was not answered, and when it may be put again.
+func failure(a *s2s.Answer) error {
+	e := &protocol.Error{Fault: a.Fault, Err: errors.New(printable(a.Reason))}
+	if a.Wait > 0 {
+		e.What = fmt.Sprintf("%s; again in %v", printable(a.Reason), time.Duration(a.Wait)*time.Second)
+		e.Err = nil
+	}
+	return e
 }
 
 // askError classes what has become of a question.
@@ -172,6 +183,7 @@ func (l *link) reply(s Stream) {
 		return
 	}
 	s.Close()
+	s.Stop(CloseGoodbye) // its end need not have come, and until it has it would take up room
 }
 
 func (l *link) answer(ctx context.Context, s Stream) error {

@@ -22,7 +22,7 @@ type Config struct {
 	Past       []store.PeerKey
 	Statements func() []*s2s.Statement
 	Prover     Prover
-	Gate       Gate         // nil: every post passes
+	Gate       Gate         // nil: the handler, if it is one; else every post passes
 	Log        *slog.Logger // nil: no log
 	Build      string       // of the program, told to peers
 	Features   []string     // told to peers, next to those of this package
@@ -63,9 +63,6 @@ const (
 func (c Config) withDefaults() (Config, error) {
 	if c.Key == nil || c.Store == nil || c.Transport == nil || c.Finder == nil || c.Prover == nil {
 		return c, errors.New("federation: key, store, transport, finder and prover are needed")
-	}
-	if c.Gate == nil {
-		c.Gate = openGate{}
 	}
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	c.Limits.Frame = cmp.Or(c.Limits.Frame, s2s.MaxFrame)

@@ -154,6 +154,9 @@ type Links interface {
 	// and not reached lately.
 	Linked(n protocol.Node) bool
 	Away(n protocol.Node) bool
+	// Limit sets how many posts and bytes of a node are read in a second, and tells it.
+	// Zero: no limit.
+	Limit(n protocol.Node, l s2s.Limits)
 }
 
 // Keyring signs texts with the node's key, and knows the keys of others.

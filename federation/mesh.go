@@ -35,6 +35,7 @@ type Mesh struct {
 
 	// Set by Run before anything is started.
 	handler Handler
+	gate    Gate
 	logs    Logs
 	ctx     context.Context
 	wg      sync.WaitGroup
@@ -75,7 +76,10 @@ func (m *Mesh) Run(ctx context.Context, h Handler, l Logs) error {
 	if l == nil {
 		l = noLogs{}
 	}
-	m.handler, m.logs = h, l
+	m.handler, m.logs, m.gate = h, l, m.cfg.Gate
+	if m.gate == nil {
+		m.gate = gateOf(h)
+	}
 	m.boot = uint64(time.Now().UnixMilli())
 	var cancel context.CancelFunc
 	m.ctx, cancel = context.WithCancel(ctx)

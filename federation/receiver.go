@@ -213,7 +213,7 @@ func (l *link) judge(p *s2s.Post) s2s.Verdict {
 		f := protocol.FaultOf(err)
 		return s2s.Verdict{Outcome: s2s.Refused, Fault: f, Reason: f.Text()}
 	}
-	return l.m.cfg.Gate.Admit(l.peer, p)
+	return l.m.gate.Screen(l.peer, p)
 }
 
 // deliver hands posts to the node, again after a fault of ours until it has taken some.

@@ -11,6 +11,7 @@ import (
 	"parley/federation"
 	"parley/protocol"
 	"parley/protocol/s2s"
+	"parley/reputation"
 	"parley/store"
 )
 
@@ -20,8 +21,6 @@ import (
 const (
 	findRate     = 0.2 // handles a second that one user may look for abroad, and ids
 	findBurst    = 30
-	answerRate   = 2 // handles a second that one node may look for here
-	answerBurst  = 120
 	findsAtOnce  = 64
 	maxFinds     = 1024 // answers that are remembered
 	foundMemory  = time.Minute
@@ -32,7 +31,6 @@ const (
 // finds are the searches on other nodes.
 type finds struct {
 	users *quota // who looks
-	peers *quota // who asks here
 
 	mu     sync.Mutex
 	asked  map[string]*find // by handle, "bob@node.example"
@@ -49,7 +47,7 @@ type find struct {
 }
 
 func newFinds() *finds {
-	return &finds{users: newQuota(findRate, findBurst), peers: newQuota(answerRate, answerBurst), asked: map[string]*find{}}
+	return &finds{users: newQuota(findRate, findBurst), asked: map[string]*find{}}
 }
 
 // handleAbroad reports whether a query is the exact handle of somebody at another
@@ -259,8 +257,8 @@ func remoteTime(ms int64) *protocol.Time {
 // answerHandle tells a peer who has a handle here: what a stranger of this node would
 // see. Whoever does not want to be found, or may not be, is not there.
 func (n *Node) answerHandle(from federation.Peer, handle string) *s2s.Answer {
-	if !n.finds.peers.allow(time.Now(), string(from.Name)) {
-		return &s2s.Answer{Failed: true, Fault: protocol.TooMany, Reason: protocol.TooMany.Text(), Wait: 60}
+	if w := n.standing.use(from, reputation.Lookups, 1); w != nil {
+		return w.answer()
 	}
 	if n.cfg.Federation.Hidden || !isAlias(handle) {
 		return failed(protocol.NotFound)

@@ -84,6 +84,9 @@ func (n *Node) commandRequest(from federation.Peer, c *s2s.Command) (*request, e
 func (n *Node) answerCommand(ctx context.Context, from federation.Peer, c *s2s.Command) *s2s.Answer {
 	q, err := n.commandRequest(from, c)
 	if err == nil {
+		if w := n.joins(from, q, c.Group); w != nil {
+			return w.answer()
+		}
 		err = q.meetInvited()
 	}
 	if err != nil {

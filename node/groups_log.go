@@ -216,6 +216,9 @@ func (n *Node) Follow(ctx context.Context, from federation.Peer, l *s2s.Log) (*s
 	if !ok {
 		return nil, protocol.Unsupported
 	}
+	if f.follows() {
+		n.metPartner(from.Name)
+	}
 	return f.take(l, witnesses)
 }
 

@@ -295,7 +295,7 @@ func (n *Node) Answer(ctx context.Context, from federation.Peer, a *s2s.Ask) (*s
 	case a.Ping != nil:
 		return &s2s.Answer{Ping: a.Ping}, nil
 	case a.Card != "":
-		return n.answerCard(a.Card), nil
+		return n.answerCard(from, a.Card), nil
 	case a.Handle != "":
 		return n.answerHandle(from, a.Handle), nil
 	case a.File != nil:

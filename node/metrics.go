@@ -23,6 +23,7 @@ type metrics struct {
 	queueFull prometheus.Counter
 	panics    prometheus.Counter
 	knocks    *prometheus.CounterVec
+	limited   *prometheus.CounterVec
 	forged    prometheus.Counter
 	rewritten prometheus.Counter
 }
@@ -52,6 +53,8 @@ func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
 		rewritten: counter("group_logs_rewritten_total", "Groups of other nodes that are not followed any more, since their homes told another history than before."),
 		knocks: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_knocks_total",
 			Help: "First contacts of other nodes' users, by what became of them."}, []string{"verdict"}),
+		limited: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_peers_limited_total",
+			Help: "What other nodes were told to do later, by what it was and why."}, []string{"use", "reason"}),
 		latency: f.NewHistogramVec(prometheus.HistogramOpts{Name: "parley_request_seconds", Help: "From reading a request to its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 3, 11)}, []string{"verb"}),
 	}

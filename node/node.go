@@ -36,6 +36,7 @@ type Node struct {
 	relayed  *relayed
 	imports  *imports
 	exports  *exports
+	paces    *paces
 
 	ctx  context.Context // ends when the node does
 	stop context.CancelFunc
@@ -84,6 +85,7 @@ func New(cfg Config) (*Node, error) {
 	n.relayed = &relayed{n: n}
 	n.imports = newImports(n)
 	n.exports = newExports()
+	n.paces = newPaces()
 	n.metrics = newMetrics(cfg.Metrics, n)
 	n.vouchers = vouchers{of: map[protocol.Node][]byte{}, since: map[protocol.Node]time.Time{}}
 	var err error
@@ -309,6 +311,8 @@ func (c *Config) setDefaults() {
 	orDefault(&c.Calls.Timeout, 30*time.Second)
 	orDefault(&c.UnusedFiles, time.Hour)
 	orDefault(&c.Federation.FileCache, 1<<30)
+	orDefault(&c.Federation.Stranger, defaultStranger)
+	orDefault(&c.Federation.Partner, defaultPartner)
 	orDefault(&c.Build, "dev")
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

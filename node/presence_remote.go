@@ -374,8 +374,10 @@ func (n *Node) digest(to protocol.Node) {
 // linked follows the links to other nodes.
 func (n *Node) linked(to protocol.Node, s federation.LinkState) {
 	count := n.learnt.linked(to)
+	n.paces.forget(to)
 	switch s {
 	case federation.LinkUp:
+		n.setPace(to)
 		n.tellGroups(partedEvent{to, true})
 		n.digest(to)
 		n.standing.refresh(to)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"parley/federation"
 	"parley/protocol"
 	"parley/protocol/s2s"
+	"parley/reputation"
 	"parley/store"
 )
 
@@ -105,7 +107,10 @@ func (n *Node) meet(by, u protocol.UserID) error {
 }
 
 // answerCard gives a peer the card of one of our users.
-func (n *Node) answerCard(u protocol.UserID) *s2s.Answer {
+func (n *Node) answerCard(from federation.Peer, u protocol.UserID) *s2s.Answer {
+	if w := n.standing.use(from, reputation.Lookups, 1); w != nil {
+		return w.answer()
+	}
 	user, err := n.lookUp(u)
 	if err == nil && !n.approachable(user) {
 		err = protocol.NotFound

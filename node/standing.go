@@ -82,6 +82,7 @@ func (s *standing) with(f func(e *reputation.Engine, now time.Time)) {
 	s.mu.Unlock()
 	for _, c := range changes {
 		s.n.log.Info("standing of a node has changed", "peer", c.Peer, "what", c.What)
+		s.n.setPace(c.Peer)
 	}
 }
 

@@ -23,7 +23,7 @@ func (e *Engine) Explain(now time.Time, name protocol.Node) string {
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(&b, "%-14s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	line("peer", "%s (%s)", p.Name, e.verdictWord(&p, &st))
+	line("peer", "%s (%s)", p.Name, p.class(&st))
 	line("proof", "%s, prior %.2f", [...]string{"free key", "domain"}[p.Proof], st.Prior)
 	for _, k := range p.groups() {
 		if g, ok := e.groups.peek(k); ok && !k.none() {
@@ -41,6 +41,7 @@ func (e *Engine) Explain(now time.Time, name protocol.Node) string {
 	line("quality", "%.3f; closes below %.3f, reopens at %.3f, full rate from %.3f", st.Quality, st.closesAt(), st.Lo+reopenBy, st.Hi)
 	line("rate", "%.0f%% of full: %.1f first contacts a day, %.1f at once, %.1f left now", 100*st.Phi, st.Rate, st.Burst,
 		p.Bucket.refill(at, st.Rate, st.Burst))
+	e.explainUses(line, &p, &st)
 	if !st.Known {
 		part := poolOf(at, &p, st.Positive)
 		rate := e.poolRate(at, part)
@@ -66,18 +67,18 @@ func (e *Engine) explainHearsay(line func(string, string, ...any), p *Peer, st *
 	}
 }
 
-func (e *Engine) verdictWord(p *Peer, st *standing) string {
-	switch {
-	case p.Pin == Allow:
-		return ReasonAllowed.String()
-	case p.Pin == Deny:
-		return ReasonDenied.String()
-	case p.Closed:
-		return "closed"
-	case st.Known:
-		return "known"
+func (e *Engine) explainUses(line func(string, string, ...any), p *Peer, st *standing) {
+	var all [uses]string
+	for u := range all {
+		l := &useLimits[u]
+		rate, burst := l.of(st, p.Closed)
+		per, unit := rate/perSecond, "s"
+		if per < 0.1 {
+			per, unit = rate/perHour, "h"
+		}
+		all[u] = fmt.Sprintf("%.3g %s/%s (%.3g at once)", per, l.name, unit, burst)
 	}
-	return "stranger"
+	line("besides", "%s", strings.Join(all[:], ", "))
 }
 
 func groupName(k groupKey) string {

@@ -143,3 +143,44 @@ func (e *Engine) userTake(now Time, user protocol.UserID) {
 	b.refill(now, userRate, userBurst)
 	b.add(-1)
 }
+
+// Class is what a peer is at the moment, in a word.
+type Class uint8
+
+// Classes.
+const (
+	Stranger Class = iota
+	Known
+	Closed
+	Allowed // by the operator
+	Denied  // by the operator
+)
+
+var classes = [...]string{"stranger", "known", "closed", ReasonAllowed.String(), ReasonDenied.String()}
+
+func (c Class) String() string { return classes[c] }
+
+// Class of a peer; one that is not known at all is a stranger.
+func (e *Engine) Class(now time.Time, name protocol.Node) Class {
+	at := e.clock.now(now)
+	p := e.find(name)
+	if p == nil {
+		return Stranger
+	}
+	st := e.standing(at, p)
+	return p.class(&st)
+}
+
+func (p *Peer) class(st *standing) Class {
+	switch {
+	case p.Pin == Allow:
+		return Allowed
+	case p.Pin == Deny:
+		return Denied
+	case p.Closed:
+		return Closed
+	case st.Known:
+		return Known
+	}
+	return Stranger
+}

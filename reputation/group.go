@@ -13,6 +13,7 @@ type Group struct {
 	Good, Bad float64 // identities
 	At        Time
 	Cups      [pools]Bucket // its share of each of the strangers' pools
+	Uses      [uses]Bucket  `json:"-"` // of its strangers
 }
 
 func (s *Sender) groups() [2]groupKey {

@@ -36,6 +36,7 @@ type Peer struct {
 	Credit
 
 	Bucket  Bucket
+	Uses    [uses]Bucket `json:"-"` // full again within an hour
 	Closed  bool
 	Pin     Pin
 	Counted int8 // for its groups: +1 good, -1 bad

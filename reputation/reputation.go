@@ -120,6 +120,7 @@ type Engine struct {
 	users     *lru[protocol.UserID, *Bucket] // remote
 	accounts  *lru[protocol.UserID, *Account]
 	asks      Bucket
+	uses      [uses]Bucket    // of all strangers
 	top       []protocol.Node // recommenders, made at topAt
 	topAt     Time
 	changes   []Change
@@ -141,7 +142,7 @@ func (e *Engine) clear() {
 	e.users = newLRU[protocol.UserID, *Bucket](e.cfg.MaxAccounts)
 	e.accounts = newLRU[protocol.UserID, *Account](e.cfg.MaxAccounts)
 	e.pools = [pools]Pool{}
-	e.asks, e.top, e.topAt = Bucket{}, nil, 0
+	e.asks, e.uses, e.top, e.topAt = Bucket{}, [uses]Bucket{}, nil, 0
 	e.changes = nil
 }
 
