@@ -32,6 +32,7 @@ type Config struct {
 	Limits s2s.Limits
 	Queue  QueueLimits
 	Times  Times
+	Reach  Reach
 	// Watch, if not nil, sees what crosses links. It must not wait.
 	Watch func(Traffic)
 }

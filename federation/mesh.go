@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/protocol"
@@ -32,6 +33,7 @@ type Mesh struct {
 	quiet  quiet // says the same thing once
 	dials  chan struct{}
 	greets chan struct{}
+	dialed atomic.Int64 // when a peer has shown that this node can be dialled; ns since 1970
 
 	// Set by Run before anything is started.
 	handler Handler
@@ -92,7 +94,12 @@ func (m *Mesh) Run(ctx context.Context, h Handler, l Logs) error {
 	if err != nil {
 		return fmt.Errorf("federation: read the outbox: %w", err)
 	}
+	partners, err := m.partners()
+	if err != nil {
+		return fmt.Errorf("federation: read the peers: %w", err)
+	}
 	m.Wake(waiting...)
+	m.Wake(partners...)
 	return m.accept()
 }
 

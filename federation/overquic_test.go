@@ -10,8 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parley/federation"
 	"parley/federation/fedtest"
 	"parley/federation/quic"
+	"parley/protocol"
 	"parley/protocol/s2s"
 )
 
@@ -28,10 +30,10 @@ func (q overQUIC) Crash() {
 }
 
 // quicBubble runs f with nodes that are linked by real QUIC over an emulated network.
-func quicBubble(t *testing.T, usual fedtest.Path, f func(w *world, n *fedtest.Packets)) {
+func quicBubble(t *testing.T, usual fedtest.Path, names []protocol.Node, tune func(*federation.Config), f func(w *world, n *fedtest.Packets)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w, packets := newWorld(t, two, nil), fedtest.NewPackets(1, usual)
+		w, packets := newWorld(t, names, tune), fedtest.NewPackets(1, usual)
 		w.over = func(n *node) (transport, error) {
 			socket, err := packets.Listen(n.at)
 			if err != nil {
@@ -56,7 +58,7 @@ func quicBubble(t *testing.T, usual fedtest.Path, f func(w *world, n *fedtest.Pa
 
 func TestOverQUIC(t *testing.T) {
 	bad := fedtest.Path{Latency: latency, Jitter: latency, Loss: .02}
-	quicBubble(t, bad, func(w *world, packets *fedtest.Packets) {
+	quicBubble(t, bad, two, nil, func(w *world, packets *fedtest.Packets) {
 		a, b := w.ab()
 		k := 0
 		write := func(n int) {

@@ -35,6 +35,8 @@ type remote struct {
 	next    time.Time     // no attempt before
 	row     int           // failures in a row
 	since   time.Time     // of the state
+	tried   time.Time     // when it was last dialled
+	met     time.Time     // when there last was a link
 	lastErr string
 	limits  *s2s.Limits // if others than those of all
 	// wired is up to where the posts of a lane may have been on a wire, by what this
@@ -61,7 +63,7 @@ func (m *Mesh) Keep(n protocol.Node, keep bool) {
 func (p *remote) kept() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.keep
+	return p.holds()
 }
 
 func newRemote(m *Mesh, n protocol.Node) *remote {
@@ -90,7 +92,7 @@ func (p *remote) load() {
 			}
 			r, err := tx.Peer(p.name)
 			if err == nil {
-				p.row, p.next = r.Failures, r.Next
+				p.row, p.next, p.met = r.Failures, r.Next, r.Seen
 			}
 			return err
 		})
@@ -225,7 +227,7 @@ func (p *remote) outlook() (dial time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	p.mu.Lock()
-	wanted, next := p.wanted > 0 || len(p.calls) > 0 || p.keep, p.next
+	wanted, next := p.wanted > 0 || len(p.calls) > 0 || p.holds(), p.next
 	p.mu.Unlock()
 	posts, parked, err := p.queued()
 	if err != nil {
@@ -291,6 +293,12 @@ func (p *remote) serve(c *candidate) *candidate {
 		c.end(err)
 		return nil
 	}
+	p.mu.Lock()
+	proves := p.proves(c.conn.Peer())
+	p.mu.Unlock()
+	if proves {
+		p.dialable()
+	}
 	p.enter(l)
 	p.m.log.Info("link up", "peer", p.name, "addr", c.conn.Peer().Addr, "dialed", c.conn.Peer().Dialed, "proof", l.peer.Proof)
 	p.m.handler.Linked(l.peer, LinkUp)
@@ -307,6 +315,7 @@ func (p *remote) enter(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.link, p.since = l, time.Now()
+	p.met = p.since
 	p.tell()
 }
 
@@ -321,6 +330,7 @@ func (p *remote) exit(l *link) LinkState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.link, p.since = nil, time.Now()
+	p.met = p.since
 	state := LinkLost
 	cause, _ := errors.AsType[*ClosedError](l.cause())
 	if cause != nil && cause.Err == nil && (cause.Code == CloseGoodbye || cause.Code == CloseIdle || cause.Code == CloseReplaced) {
@@ -354,7 +364,7 @@ func (p *remote) attempt() error {
 	err := p.m.change(p.name, func(r *store.Peer) { r.Failures, r.Next = row, next })
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.row, p.next = row, next
+	p.row, p.next, p.tried = row, next, time.Now()
 	return err
 }
 

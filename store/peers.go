@@ -12,6 +12,8 @@ type Peer struct {
 	Name  protocol.Node
 	First time.Time // of the first contact
 	Seen  time.Time // of the last
+	// Dialed is when it last dialled this node without a word from here before.
+	Dialed time.Time
 	// Proof is how the name was proven, of the kinds of package federation; it is
 	// never weaker than once seen. Keys are those that are proven, the present one first.
 	Proof  uint8

@@ -72,12 +72,13 @@ const (
 	Dropped              // the queue of the link is full
 	NoOne                // nobody listens
 	Overflow             // the receiver does not read fast enough
+	Shielded             // by the NAT or firewall of the receiver
 	fates
 )
 
 // String names the fate.
 func (f Fate) String() string {
-	return [...]string{"sent", "lost", "cut", "too large", "dropped", "no one", "overflow"}[f]
+	return [...]string{"sent", "lost", "cut", "too large", "dropped", "no one", "overflow", "shielded"}[f]
 }
 
 // way is the state of one direction between two sockets.

@@ -42,6 +42,8 @@ type Network struct {
 	number uint64
 	stats  Stats
 	tap    func(from, to netip.AddrPort, b []byte)
+	shield map[netip.Addr]time.Duration
+	spoke  map[pair]time.Time // when a shielded socket last sent to another
 }
 
 // Stats count what was sent since the network was made.
@@ -61,6 +63,7 @@ func New(seed uint64, usual Link) *Network {
 	return &Network{
 		seed: seed, policy: func(netip.Addr, netip.Addr) Link { return usual },
 		links: map[pair]Link{}, ways: map[pair]*way{}, socks: map[netip.AddrPort]*socket{},
+		shield: map[netip.Addr]time.Duration{}, spoke: map[pair]time.Time{},
 	}
 }
 
@@ -77,6 +80,31 @@ func (n *Network) SetPath(from, to netip.AddrPort, l Link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.links[pair{from, to}] = l
+}
+
+// Shield puts a host behind a NAT or firewall: from now on, packets reach a socket of it
+// only from where it has sent one itself not longer than memory ago.
+func (n *Network) Shield(host netip.Addr, memory time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.shield[host] = memory
+}
+
+// shielded reports whether a packet is stopped before its receiver, and notes whom a
+// shielded sender has spoken to.
+func (n *Network) shielded(w pair, now time.Time) bool {
+	if len(n.shield) == 0 {
+		return false
+	}
+	if _, ok := n.shield[w.from.Addr()]; ok {
+		n.spoke[w] = now
+	}
+	memory, ok := n.shield[w.to.Addr()]
+	if !ok {
+		return false
+	}
+	last, ok := n.spoke[pair{w.to, w.from}]
+	return !ok || now.Sub(last) > memory
 }
 
 // Tap calls see for each packet that is sent, also for those that get lost. It must not
@@ -123,7 +151,12 @@ func (n *Network) send(w pair, b []byte) {
 	}
 	at, twice, fate := n.wayOf(w).pass(&l, len(b), time.Now())
 	to := n.socks[w.to]
-	if fate == Sent && to == nil {
+	shielded := n.shielded(w, time.Now())
+	switch {
+	case fate != Sent:
+	case shielded:
+		fate = Shielded
+	case to == nil:
 		fate = NoOne
 	}
 	n.stats.Bytes += uint64(len(b))
