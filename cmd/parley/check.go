@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -154,6 +155,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	d.running = o.running
 	var users []httpd.AdminUser
 	err = o.do(ctx, http.MethodGet, "/admin/users", nil, &users)
+	d.checkReach(ctx, o)
 	err = errors.Join(err, o.close())
 	if err == nil && !d.running {
 		err = bolt.Check(d.data.db())
@@ -165,6 +167,31 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	} else if d.run, err = readRunFile(d.data.run()); err == nil {
 		d.say("node", fine, "runs as process %d since %s", d.run.PID, when(d.run.Started))
 	}
+}
+
+// checkReach says whether other nodes can dial this one, as far as they have tried.
+func (d *doctor) checkReach(ctx context.Context, o *operator) {
+	if d.s.S2S.Reach != "auto" || d.s.LinkAddress(o.node) == "" || federation.ScopeOf(protocol.Node(o.node)) == federation.LoopbackScope {
+		return
+	}
+	var peers []httpd.AdminPeer
+	if err := o.do(ctx, http.MethodGet, "/admin/peers", nil, &peers); err != nil || len(peers) == 0 {
+		return // there is nothing to say yet
+	}
+	last := slices.MaxFunc(peers, func(a, b httpd.AdminPeer) int { return a.Dialed.Compare(b.Dialed) })
+	if last.Dialed.IsZero() {
+		d.say("reach", warn, "no other node has dialled this one yet, so it keeps up its links from here; if strangers are to reach it, see that UDP port %s comes in from outside, or say s2s.reach", portOf(d.s.LinkAddress(o.node)))
+		return
+	}
+	d.say("reach", fine, "other nodes can dial this one: %s did on %s", last.Name, when(last.Dialed))
+}
+
+func portOf(address string) string {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return port
 }
 
 // certWarning is how long before its end a certificate should have been renewed.

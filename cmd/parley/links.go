@@ -80,7 +80,7 @@ func newLinks(ctx context.Context, s *config.Settings, p *parts, log *slog.Logge
 			}
 			return said
 		},
-		Log: log, Build: buildVersion(), Watch: traffic,
+		Log: log, Build: buildVersion(), Watch: traffic, Reach: s.Reach(),
 	})
 	return l, err
 }

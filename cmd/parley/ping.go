@@ -53,9 +53,11 @@ func (s steered) after(name protocol.Node, err error) error {
 // ping reaches for a node step by step, as a link would, and asks it something. The steps
 // go to whoever watches ctx.
 func (l *links) ping(ctx context.Context, name protocol.Node) error {
-	if l.mesh.Linked(name) {
-		federation.Tell(ctx, time.Now(), "link", "there is one", nil)
-	} else if err := l.reach(ctx, name); err != nil {
+	linked := l.mesh.Linked(name)
+	if linked {
+		federation.Tell(ctx, time.Now(), "link", "there is one; this is how another would come about:", nil)
+	}
+	if err := l.reach(ctx, name); err != nil && !linked { // a link may have come from there, where this node cannot go
 		return err
 	}
 	l.mesh.Retry(name)

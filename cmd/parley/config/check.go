@@ -141,6 +141,9 @@ func (s *Settings) checkS2S() []*Problem {
 	default:
 		all = append(all, s.problem("s2s.dht", `%q is not "server", "client" or "off"`, s.S2S.DHT))
 	}
+	if _, ok := reaches[s.S2S.Reach]; !ok {
+		all = append(all, s.problem("s2s.reach", `%q is not "auto", "yes" or "no"`, s.S2S.Reach))
+	}
 	for i, p := range s.S2S.Peers {
 		at := fmt.Sprintf("s2s.peers.%d", i)
 		if _, err := protocol.ParseNode(p.Name); err != nil {
@@ -159,6 +162,11 @@ func (s *Settings) checkS2S() []*Problem {
 	}
 	return all
 }
+
+var reaches = map[string]federation.Reach{"auto": federation.ReachAuto, "yes": federation.ReachOpen, "no": federation.ReachOutward}
+
+// Reach is whether other nodes can dial this one.
+func (s *Settings) Reach() federation.Reach { return reaches[s.S2S.Reach] }
 
 // NoLinks as the address for links means that there are none.
 const NoLinks = "off"

@@ -107,6 +107,11 @@ type S2S struct {
 	// Where other nodes reach this one, as "host:port", if its DNS records do not say:
 	// published on its web site and in the DHT.
 	Announce []string `toml:"announce"`
+	// Whether other nodes can dial this one: "yes"; "no", behind NAT or a firewall
+	// without a forwarded port, when it keeps links with its partners up, since they
+	// cannot call back, and strangers cannot reach it; "auto": "no" until one has
+	// dialled it of its own accord.
+	Reach string `toml:"reach"`
 	// Part in the table by which nodes without DNS are found: "server" also answers
 	// others, "client" only asks, "off". Empty: "server" if the node's name is made
 	// from its key or bootstrap is set, else "off". It takes about 4 MB of memory.

@@ -19,7 +19,7 @@ func Default() Config {
 	return Config{
 		Node:  Node{Data: DefaultData, MinFree: 64 << 20},
 		HTTP:  HTTP{Listen: DefaultListen, APIKeys: []string{protocol.DefaultAPIKey}},
-		S2S:   S2S{Find: true},
+		S2S:   S2S{Find: true, Reach: "auto"},
 		Admin: Admin{Listen: DefaultAdmin},
 		Accounts: Accounts{
 			TokenLifetime: Duration{14 * day},
