@@ -126,6 +126,7 @@ func (s *standing) tend() {
 	if err := s.save(); err != nil {
 		s.n.log.Error("what is known of other nodes not stored", "err", err)
 	}
+	s.n.start(s.gather)
 }
 
 // silence finds first contacts without a reaction.

@@ -87,7 +87,7 @@ func New(cfg Config) (*Node, error) {
 	n.exports = newExports()
 	n.paces = newPaces()
 	n.metrics = newMetrics(cfg.Metrics, n)
-	n.vouchers = vouchers{of: map[protocol.Node][]byte{}, since: map[protocol.Node]time.Time{}}
+	n.vouchers = vouchers{asked: map[protocol.Node]time.Time{}, of: map[protocol.Node]voucher{}}
 	var err error
 	n.standing, err = newStanding(n)
 	return n, err

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	crand "crypto/rand"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +20,10 @@ import (
 
 const (
 	maxVouchers   = 8
+	patronsAsked  = 16 // of whom those are shown who have something to say
 	vouchersEvery = 12 * time.Hour
+	vouchersAgain = time.Hour      // without an answer
+	vouchersLife  = 20 * time.Hour // of the 24 h that a statement is good for
 )
 
 // cryptoRand is randomness that peers cannot foresee.
@@ -127,37 +131,77 @@ func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 	return &s2s.Answer{Opinion: wire}
 }
 
-// vouchers are statements about this node that it shows to strangers; refreshed from
-// those with whom there is a link.
+// vouchers are statements about this node that it shows to strangers.
 type vouchers struct {
 	mu    sync.Mutex
-	of    map[protocol.Node][]byte
-	since map[protocol.Node]time.Time
+	wire  [][]byte                    // guarded by mu; of those whose word counts most first
+	asked map[protocol.Node]time.Time // guarded by mu
+	of    map[protocol.Node]voucher   // guarded by mu
 }
 
-// refresh asks a peer for its word about us, when there is a link, now and then.
-func (s *standing) refresh(peer protocol.Node) {
+// voucher is what one peer says.
+type voucher struct {
+	wire []byte
+	got  time.Time
+}
+
+// gather asks those whose word about us counts most with others for it, now and then.
+func (s *standing) gather() {
+	var patrons []protocol.Node
+	s.with(func(e *reputation.Engine, now time.Time) { patrons = e.Patrons(now, patronsAsked) })
 	v := &s.n.vouchers
-	v.mu.Lock()
-	due := time.Since(v.since[peer]) > vouchersEvery
-	if due {
-		v.since[peer] = time.Now()
-	}
-	v.mu.Unlock()
-	if !due {
-		return
-	}
 	ctx, stop := context.WithTimeout(s.n.ctx, askingTime)
 	defer stop()
-	wire, err := s.askWire(ctx, peer, s.n.name, reputation.Carried)
+	var wg sync.WaitGroup
+	for _, p := range v.due(patrons) {
+		wg.Go(func() {
+			wire, err := s.askWire(ctx, p, s.n.name, reputation.Carried)
+			v.take(p, wire, err == nil)
+		})
+	}
+	wg.Wait()
+	v.choose(patrons)
+}
+
+// due are those who were not asked for long enough.
+func (v *vouchers) due(patrons []protocol.Node) (due []protocol.Node) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err != nil {
-		delete(v.of, peer)
-		return
+	for p := range v.asked {
+		if !slices.Contains(patrons, p) {
+			delete(v.asked, p)
+			delete(v.of, p)
+		}
 	}
-	if len(v.of) < maxVouchers || v.of[peer] != nil {
-		v.of[peer] = wire
+	for _, p := range patrons {
+		if time.Since(v.asked[p]) > vouchersEvery {
+			v.asked[p] = time.Now()
+			due = append(due, p)
+		}
+	}
+	return due
+}
+
+// take takes an answer. Who did not answer is asked again sooner.
+func (v *vouchers) take(from protocol.Node, wire []byte, ok bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if ok {
+		v.of[from] = voucher{wire, time.Now()}
+	} else {
+		v.asked[from] = time.Now().Add(vouchersAgain - vouchersEvery)
+	}
+}
+
+// choose takes what is still good of the best.
+func (v *vouchers) choose(patrons []protocol.Node) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wire = nil
+	for _, p := range patrons {
+		if o, ok := v.of[p]; ok && time.Since(o.got) < vouchersLife && len(v.wire) < maxVouchers {
+			v.wire = append(v.wire, o.wire)
+		}
 	}
 }
 
@@ -165,9 +209,5 @@ func (s *standing) refresh(peer protocol.Node) {
 func (v *vouchers) shown() [][]byte {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var all [][]byte
-	for _, w := range v.of {
-		all = append(all, w)
-	}
-	return all
+	return slices.Clone(v.wire)
 }

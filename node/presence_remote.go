@@ -380,7 +380,6 @@ func (n *Node) linked(to protocol.Node, s federation.LinkState) {
 		n.setPace(to)
 		n.tellGroups(partedEvent{to, true})
 		n.digest(to)
-		n.standing.refresh(to)
 	case federation.LinkClosed:
 		n.forgetPresence(to)
 	case federation.LinkLost:

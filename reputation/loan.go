@@ -142,6 +142,9 @@ func (e *Engine) borrow(now Time, p *Peer, praise []Statement) {
 		if lend <= 0 || fresh && !slices.ContainsFunc(before, asked) && !l.peer.introduces(now) {
 			continue
 		}
+		if !slices.ContainsFunc(before, asked) {
+			l.peer.Breadth++
+		}
 		l.peer.Lent += lend
 		p.Loan += lend
 		p.Loans = append(p.Loans, Loan{l.By, lend})

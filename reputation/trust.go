@@ -18,7 +18,7 @@ type Credit struct {
 	Introductions   Bucket  // of fresh identities
 	Answers         Bucket  // what it may ask us
 	Anchor          bool    // the operator's choice, for a young node
-	Breadth         int     // how many peers it says it knows
+	Breadth         int     // strangers to whom its word was of use here
 }
 
 func (c *Credit) decay(now Time) {
@@ -95,12 +95,25 @@ func (e *Engine) Anchor(now time.Time, s Sender, on bool) {
 	e.topAt = 0
 }
 
-// SetBreadth takes down how many peers a peer says it knows. It counts by its
-// logarithm, and only for whom to ask.
-func (e *Engine) SetBreadth(name protocol.Node, n int) {
-	if p, ok := e.peers.peek(name); ok {
-		p.Breadth = max(0, n)
+// Patrons are up to n peers whose word about us is worth most to others, the best first:
+// those whose praise of strangers was of use here, then those of whom the most is known.
+// A new node, to which no strangers come yet, has only the second to go by.
+func (e *Engine) Patrons(now time.Time, n int) []protocol.Node {
+	at := e.clock.now(now)
+	var all []*Peer
+	for name := range e.peers.oldest {
+		if t, p := e.trust(at, name); t > 0 {
+			all = append(all, p)
+		}
 	}
+	slices.SortFunc(all, func(a, b *Peer) int {
+		return cmp.Or(cmp.Compare(b.Breadth, a.Breadth), cmp.Compare(b.P, a.P), cmp.Compare(a.Name, b.Name))
+	})
+	var names []protocol.Node
+	for _, p := range all[:min(len(all), n)] {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // recommenders are the peers worth asking, the best first: at most 24, and 3 of one

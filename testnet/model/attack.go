@@ -85,7 +85,7 @@ func (w *world) rotate(n int, fresh func() *node) {
 	again = func() {
 		for _, x := range now {
 			x.gone = true
-			x.gate, x.friends, x.knows = gone{}, nil, nil
+			x.gate = gone{}
 		}
 		now = now[:0]
 		for range n {

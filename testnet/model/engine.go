@@ -14,7 +14,7 @@ const (
 	maxVouchers   = 8
 	vouchersEvery = 12 * time.Hour
 	askingTime    = 5 * time.Second
-	vouchersTries = 16 // friends asked in one go
+	patronsAsked  = 16
 )
 
 // The highest classes of a statement: what liars say.
@@ -102,9 +102,7 @@ func (g *engineGate) tell(to *engineGate, about *node, kind reputation.Kind) (re
 	return g.e.Opinion(now, g.n.name, about.name, kind)
 }
 
-// vouchers are the statements about this node that it carries: those of up to eight nodes
-// with whose users its own have conversations. Whoever said something is asked again,
-// others take the places that are free, the latest friends first.
+// vouchers are the statements about this node that it carries.
 func (g *engineGate) vouchers() []reputation.Statement {
 	if g.asked && g.w.now-g.shownAt < vouchersEvery {
 		return g.shown
@@ -114,23 +112,11 @@ func (g *engineGate) vouchers() []reputation.Statement {
 		g.shown = g.praise()
 		return g.shown
 	}
-	before := g.shown
 	g.shown = nil
-	has := map[protocol.Node]bool{}
-	add := func(r *node) {
-		if has[r.name] {
-			return
-		}
-		has[r.name] = true
-		if st, ok := g.ask(r, g.n, reputation.Carried); ok {
+	for _, name := range g.e.Patrons(g.w.wall(), patronsAsked) {
+		if st, ok := g.ask(g.w.byName[name], g.n, reputation.Carried); ok && len(g.shown) < maxVouchers {
 			g.shown = append(g.shown, st)
 		}
-	}
-	for _, s := range before {
-		add(g.w.byName[s.By])
-	}
-	for i, tries := len(g.n.friends)-1, 0; i >= 0 && len(g.shown) < maxVouchers && tries < vouchersTries; i, tries = i-1, tries+1 {
-		add(g.n.friends[i])
 	}
 	return g.shown
 }

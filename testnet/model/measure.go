@@ -219,25 +219,32 @@ func share(n int, of float64) float64 {
 	return float64(n) / of
 }
 
-// throttle is the hours until hourly spam stays below a tenth of its peak.
+// throttleOver is over how many hours spam is averaged: of little, a message is much.
+const throttleOver = 6
+
+// throttle is the hours until spam stays below a tenth of its peak hour.
 func (m *meter) throttle() Hours {
 	peak := slices.Max(m.spam)
 	if peak == 0 {
 		return Hours(math.NaN())
 	}
-	last := 0
+	last, sum := 0, 0
 	for h, n := range m.spam {
-		if 10*n > peak {
+		sum += n
+		if h >= throttleOver {
+			sum -= m.spam[h-throttleOver]
+		}
+		if 10*sum > peak*min(h+1, throttleOver) {
 			last = h
 		}
 	}
-	if last >= len(m.spam)-3 {
+	if last >= len(m.spam)-throttleOver {
 		return Hours(math.Inf(1))
 	}
 	return Hours(last + 1)
 }
 
-// Recovered is who has fewer than this share of first contacts delayed, over a day.
+// What recovered means: whoever has fewer than this share of first contacts delayed, over a day.
 const (
 	recoveredShare = 0.05
 	recoveredStep  = 6 * time.Hour

@@ -120,8 +120,6 @@ func (w *world) reply(c *contact) {
 	if c.spam {
 		return
 	}
-	c.from.befriend(c.to)
-	c.to.befriend(c.from)
 	w.converse(c, 1+int(w.rng.ExpFloat64()*moreBursts))
 }
 

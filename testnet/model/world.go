@@ -60,9 +60,6 @@ type node struct {
 	gone   bool
 	gate   gate
 
-	friends []*node // with whose users its users have conversations, each once
-	knows   map[int]bool
-
 	team      int  // colluders praise each other; 0: none
 	spams     bool // now
 	fallen    bool // was honest once
@@ -160,7 +157,7 @@ func (w *world) identity(proof reputation.Proof, parent, network int) reputation
 
 // join lets a node begin.
 func (w *world) join(n *node, s reputation.Sender) *node {
-	n.id, n.name, n.sender, n.joined, n.knows = len(w.nodes), s.Name, s, w.now, map[int]bool{}
+	n.id, n.name, n.sender, n.joined = len(w.nodes), s.Name, s, w.now
 	n.gate = w.gates(n)
 	w.nodes = append(w.nodes, n)
 	w.byName[n.name] = n
@@ -237,12 +234,4 @@ func (w *world) reporter(n *node, user int) reputation.Reporter {
 		r.Age, r.Partners = 3*day, 1
 	}
 	return r
-}
-
-// befriend remembers that a conversation between users of two nodes came about.
-func (n *node) befriend(o *node) {
-	if !n.knows[o.id] {
-		n.knows[o.id] = true
-		n.friends = append(n.friends, o)
-	}
 }
