@@ -183,7 +183,9 @@ func replaceSecret(tx store.Tx, u *store.User, s secret) error {
 		return err
 	}
 	replaceTag(u, schemeBasic+":"+old.Name, schemeBasic+":"+s.name)
-	u.Level = max(u.Level, store.LevelAuth)
+	if u.Level < store.LevelAuth {
+		u.Level, u.Updated = store.LevelAuth, since(u.Updated, time.Now()) // a new card, too
+	}
 	u.Epoch++
 	return nil
 }

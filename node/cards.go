@@ -60,6 +60,7 @@ func putCard(tx store.Tx, c *s2s.Card, now time.Time) (changed bool, err error) 
 		u.Public, u.Updated = c.Public, now // clients ask by this node's clock
 	}
 	u.Defacs.Auth = c.Auth & protocol.ModeP2P
+	u.Level = levelOf(c)
 	rest := *c
 	rest.Public = nil
 	b, err := s2s.Marshal(&rest)
@@ -72,9 +73,18 @@ func putCard(tx store.Tx, c *s2s.Card, now time.Time) (changed bool, err error) 
 	return changed, showFace(tx, u)
 }
 
+// levelOf is that of the user of a card.
+func levelOf(c *s2s.Card) store.Level {
+	if c.Guest {
+		return store.LevelAnon
+	}
+	return store.LevelAuth
+}
+
 // cardOf makes the card of one of our users.
 func (n *Node) cardOf(u *store.User) *s2s.Card {
-	c := &s2s.Card{User: u.ID, Version: latest(u.Updated, u.Created).UnixMilli(), Public: u.Public, Auth: u.Defacs.Auth}
+	c := &s2s.Card{User: u.ID, Version: latest(u.Updated, u.Created).UnixMilli(), Public: u.Public, Auth: u.Defacs.Auth,
+		Guest: u.Level == store.LevelAnon}
 	c.Sig = n.cfg.Network.Sign(c.Signed())
 	return c
 }

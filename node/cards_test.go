@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/node"
 	"parley/protocol"
 	"parley/protocol/s2s"
 	"parley/store"
@@ -263,4 +264,40 @@ func TestCorrectionsThatWaited(t *testing.T) {
 			t.Errorf("alice: %s", s)
 		}
 	})
+}
+
+// Where guests may go abroad, they are guests there, too.
+func TestGuestsAbroad(t *testing.T) {
+	for _, guests := range []bool{false, true} {
+		inFederation(t, func(c *node.Config) { c.Federation.Guests = guests }, twoNodes, func(r *fed) {
+			a, b := r.sites[nodeA], r.sites[nodeB]
+			bob, carl := b.user("bob"), b.user("carl")
+			got(t, b.say("carl", `{"set":{"id":"d","topic":"me","desc":{"defacs":{"anon":"JRWPA"}}}}`), `"code":200`)
+			group := func(anon string) string {
+				made := find(b.say("bob", `{"sub":{"id":"g","topic":"newx","set":{"desc":{"defacs":{"auth":"JRWPS","anon":"`+anon+`"}}}}}`), `"code":200`)
+				return ctrlOf(made).Topic
+			}
+			open, closed := group("JR"), group("N")
+			a.open("guest")
+			got(t, a.say("guest", `{"acc":{"id":"a","user":"new","scheme":"anonymous","login":true}}`), `"code":200`)
+			join := func(topic string) string {
+				return find(a.say("guest", `{"sub":{"id":"s","topic":"`+topic+`"}}`), `"id":"s"`)
+			}
+			if !guests {
+				for _, topic := range []string{open, closed, bob, carl} {
+					got(t, []string{join(topic)}, `"code":403`)
+				}
+				return
+			}
+			got(t, []string{join(open)}, `"code":200`, `"given":"JR"`)
+			got(t, a.say("guest", `{"pub":{"id":"p","topic":"`+open+`","content":"x"}}`), `"code":403`)
+			got(t, []string{join(closed)}, `"code":403`)
+			join(bob) // who gives guests nothing: his node refuses
+			if list := b.say("bob", `{"get":{"id":"l","topic":"me","what":"sub"}}`); find(list, `"topic":"usr`) != "" {
+				t.Errorf("a guest has come to bob: %s", list)
+			}
+			got(t, []string{join(carl)}, `"code":200`)
+			got(t, b.say("carl", `{"sub":{"id":"m","topic":"me","get":{"what":"sub"}}}`), `"topic":"usr`)
+		})
+	}
 }

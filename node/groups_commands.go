@@ -157,6 +157,12 @@ func (g *group) carryOut(e *commandEvent) error {
 	if err := g.takeCard(e.c); err != nil {
 		return err
 	}
+	switch u, err := g.n.lookUp(e.c.User); {
+	case err == nil:
+		e.q.who.Level = u.Level
+	case !errors.Is(err, protocol.NotFound):
+		return err
+	}
 	if e.q.reader {
 		return g.takeReaders(e)
 	}

@@ -436,6 +436,9 @@ func (r *request) meetInvited() error {
 	if err != nil || !n.remote(u) {
 		return nil // the verb will tell
 	}
+	if !n.ventures(r.who) {
+		return protocol.Denied
+	}
 	return n.meet(r.who.User, u)
 }
 

@@ -319,10 +319,18 @@ func (p *p2p) approachable(post *s2s.Post) error {
 		return err
 	case !p.n.ventures(Identity{user.ID, user.Level}):
 		return protocol.NotFound
-	case !user.Defacs.Auth.Has(protocol.Join):
+	case !p.offered(user, post).Has(protocol.Join):
 		return protocol.Denied
 	}
 	return nil
+}
+
+// offered is what our user gives to strangers such as the one who approaches.
+func (p *p2p) offered(user *store.User, post *s2s.Post) protocol.Mode {
+	if c := post.Mode.Card; c != nil && c.User == post.From {
+		return user.Defacs.For(levelOf(c))
+	}
+	return user.Defacs.Auth
 }
 
 // open stores a conversation that a remote user has begun.
@@ -336,7 +344,7 @@ func (p *p2p) open(post *s2s.Post) error {
 		if err != nil {
 			return err
 		}
-		theirs.Given &= user.Defacs.Auth
+		theirs.Given &= p.offered(user, post)
 		if c := post.Mode.Card; c != nil && c.User == post.From {
 			if _, err := putCard(tx, c, now); err != nil {
 				return err

@@ -44,7 +44,7 @@ func (n *Node) ends(t protocol.TopicID) (local, remote protocol.UserID) {
 }
 
 // remoteDefacs is what a user of another node gives to strangers, until it has said so.
-var remoteDefacs = store.Defacs{Auth: protocol.ModeP2P}
+var remoteDefacs = store.Defacs{Auth: protocol.ModeP2P, Anon: protocol.ModeP2P}
 
 // shadow is the record of a remote user of whom nothing is known but the id.
 func shadow(u protocol.UserID, now time.Time) *store.User {

@@ -245,6 +245,9 @@ func (r *request) resolve() (protocol.TopicID, error) {
 		if err != nil || id.Home() != n.name && n.cfg.Network == nil {
 			return "", protocol.NotFound
 		}
+		if id.Home() != n.name && !n.ventures(r.who) {
+			return "", protocol.Denied
+		}
 		if err := r.meetInvited(); err != nil {
 			return "", err
 		}

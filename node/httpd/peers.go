@@ -47,7 +47,7 @@ type AdminPeer struct {
 	Keys     []AdminPeerKey `json:"keys,omitempty"`
 	First    time.Time      `json:"first,omitzero"`
 	Seen     time.Time      `json:"seen,omitzero"`
-	Dialed   time.Time      `json:"dialed,omitzero"` // when it last dialled this node of its own accord
+	Dialed   time.Time      `json:"dialed,omitzero"`    // when it last dialled this node of its own accord
 	Failures int            `json:"failures,omitempty"` // in a row of reaching it
 	Next     time.Time      `json:"next,omitzero"`      // when it is tried again
 	Link     *AdminLink     `json:"link,omitempty"`     // nil: no use for one since the node began to run, or it does not run

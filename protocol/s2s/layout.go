@@ -133,6 +133,7 @@ func (d *Card) layout(c *coder) {
 	octets(c, 3, &d.Public)
 	number(c, 4, &d.Auth)
 	octets(c, 5, &d.Sig)
+	boolean(c, 6, &d.Guest)
 }
 
 func (a *Aux) layout(c *coder) {

@@ -207,6 +207,7 @@ type Card struct {
 	Public  []byte          `cbor:"3,keyasint,omitempty"` // JSON
 	Auth    protocol.Mode   `cbor:"4,keyasint,omitempty"` // default access of users
 	Sig     []byte          `cbor:"5,keyasint,omitempty"`
+	Guest   bool            `cbor:"6,keyasint,omitempty"` // the user has no login
 }
 
 // Aux is what is kept for both, such as pins. Refs are the messages that "pins" names.

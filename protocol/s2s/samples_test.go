@@ -30,6 +30,12 @@ func sampleCard() *Card {
 	return c
 }
 
+func guestCard() *Card {
+	c := &Card{User: alice, Version: sampleTime, Auth: protocol.None, Guest: true}
+	c.Sig = ed25519.Sign(testKey(1), c.Signed())
+	return c
+}
+
 func sampleGroup() Group {
 	return Group{ID: hubGroup, Created: sampleTime, Updated: sampleTime, Owner: alice, Auth: protocol.ModeGroupAuth,
 		Anon: protocol.Read, Channel: true,
@@ -95,6 +101,7 @@ func lineSamples() []sample {
 		})},
 		{"mode, ended", "alice has left it", post(func(p *Post) { p.Mode = &Mode{Ended: true} })},
 		{"card", "alice has changed her face", post(func(p *Post) { p.To, p.Card = "", sampleCard() })},
+		{"card of a guest", "", post(func(p *Post) { p.To, p.Card = "", guestCard() })},
 		{"aux", "message 7 of bob is pinned", post(func(p *Post) {
 			p.Aux = &Aux{JSON: []byte(`{"pins":[7]}`), Refs: []Name{*nameOf()}}
 		})},

@@ -9,8 +9,18 @@ const (
 )
 
 // Signed is what the home node of a user signs of a card: cardPrefix and the array of
-// its fields but Sig, in deterministic CBOR.
+// its fields but Sig, in deterministic CBOR; Guest only if set.
 func (c *Card) Signed() []byte {
+	if c.Guest {
+		return signed(cardPrefix, struct {
+			_       struct{} `cbor:",toarray"`
+			User    protocol.UserID
+			Version int64
+			Public  []byte
+			Auth    protocol.Mode
+			Guest   bool
+		}{User: c.User, Version: c.Version, Public: notNil(c.Public), Auth: c.Auth, Guest: true})
+	}
 	return signed(cardPrefix, struct {
 		_       struct{} `cbor:",toarray"`
 		User    protocol.UserID

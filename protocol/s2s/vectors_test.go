@@ -355,6 +355,7 @@ func TestSignatureVectors(t *testing.T) {
 		{"the tombstone of the frame \"tombstone\"", tomb.Signed()},
 		{"the message of carol in the frame \"log\"; its Seq is not signed", message.Signed(hubGroup, carol)},
 		{"a message with a head", headed.Signed(hubGroup, carol)},
+		{"the card of the frame \"card of a guest\"", guestCard().Signed()},
 	} {
 		made = append(made, vector{s.what, hex.EncodeToString(key.Seed()), hex.EncodeToString(s.text), hex.EncodeToString(ed25519.Sign(key, s.text))})
 	}
