@@ -88,7 +88,7 @@ func chosen[T any](all []T, names []string, name func(T) string, what string) ([
 			}
 		}
 		if len(some) == before {
-			return nil, fmt.Errorf("there is no %s %q; see \"parley bench reputation --help\"", what, n)
+			return nil, fmt.Errorf("there is no %s %q; see \"--help\"", what, n)
 		}
 	}
 	return some, nil

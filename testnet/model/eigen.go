@@ -8,17 +8,17 @@ import (
 	"parley/reputation"
 )
 
-// weight is what one peer's trust in another is, of all that it trusts.
-type weight struct {
-	to int
-	of float64
+// Weight is how far a peer trusts another.
+type Weight struct {
+	To int
+	By float64 // above 0
 }
 
-// eigenTrust computes global trust: t = (1−a)·Cᵀt + a·p, by iteration (Kamvar, Schlosser,
+// EigenTrust computes global trust: t = (1−a)·Cᵀt + a·p, by iteration (Kamvar, Schlosser,
 // Garcia-Molina: The EigenTrust Algorithm, WWW 2003, algorithm 2). Row i of trust is what
-// i thinks of others, all positive; it is normalized here. A row without entries stands
+// i thinks of others; it is normalized here. A row without entries stands
 // for p, equal trust in those who are trusted beforehand.
-func eigenTrust(trust [][]weight, before []int, a float64, rounds int) []float64 {
+func EigenTrust(trust [][]Weight, before []int, a float64, rounds int) []float64 {
 	t, next := make([]float64, len(trust)), make([]float64, len(trust))
 	for _, i := range before {
 		t[i] = 1 / float64(len(before))
@@ -29,14 +29,14 @@ func eigenTrust(trust [][]weight, before []int, a float64, rounds int) []float64
 		for i, row := range trust {
 			sum := 0.0
 			for _, w := range row {
-				sum += w.of
+				sum += w.By
 			}
 			if sum == 0 {
 				blank += (1 - a) * t[i]
 				continue
 			}
 			for _, w := range row {
-				next[w.to] += (1 - a) * t[i] * w.of / sum
+				next[w.To] += (1 - a) * t[i] * w.By / sum
 			}
 		}
 		for _, i := range before {
@@ -87,7 +87,7 @@ func (g *eigenGate) turn() {
 }
 
 func (e *eigen) compute() {
-	rows := make([][]weight, len(e.gates))
+	rows := make([][]Weight, len(e.gates))
 	sent := 0
 	for i, g := range e.gates {
 		if g.n.gone {
@@ -100,7 +100,7 @@ func (e *eigen) compute() {
 	for i := range min(eigenBefore, len(rows)) {
 		before = append(before, i)
 	}
-	e.scores = eigenTrust(rows, before, eigenAlpha, eigenRounds)
+	e.scores = EigenTrust(rows, before, eigenAlpha, eigenRounds)
 	if e.w.now >= e.w.start {
 		e.w.meter.asks += sent * eigenRounds
 		e.w.meter.bytes += sent * eigenRounds * eigenBytes
@@ -108,11 +108,11 @@ func (e *eigen) compute() {
 }
 
 // row is what a node says of others. Colluders trust nobody but each other.
-func (e *eigen) row(g *eigenGate) (row []weight) {
+func (e *eigen) row(g *eigenGate) (row []Weight) {
 	if g.n.team != 0 {
 		for _, x := range e.w.nodes {
 			if x.team == g.n.team && x != g.n && !x.gone {
-				row = append(row, weight{x.id, 1})
+				row = append(row, Weight{x.id, 1})
 			}
 		}
 		return row
@@ -124,7 +124,7 @@ func (e *eigen) row(g *eigenGate) (row []weight) {
 		s := g.of[x.id]
 		s.decay(e.w.now)
 		if v := s.good - s.bad; v > 0.05 {
-			row = append(row, weight{x.id, v})
+			row = append(row, Weight{x.id, v})
 		}
 	}
 	return row
