@@ -103,7 +103,12 @@ func (m *Mesh) Run(ctx context.Context, h Handler, l Logs) error {
 	return m.accept()
 }
 
-// waiting are the peers for which there is something in the store.
+// reunion is how long ago a link may have been that a node which starts makes anew, once:
+// the peer may have something for it, and have given up trying often.
+const reunion = 7 * 24 * time.Hour
+
+// waiting are the peers for which there is something in the store, and those that there
+// was a link with lately.
 func (m *Mesh) waiting() ([]protocol.Node, error) {
 	var all []protocol.Node
 	err := m.cfg.Store.View(func(tx store.Tx) error {
@@ -123,6 +128,10 @@ func (m *Mesh) waiting() ([]protocol.Node, error) {
 				}
 				all = append(all, p.Name)
 				break
+			}
+			if time.Since(p.Seen) < reunion && p.Access != store.AccessDeny {
+				m.peer(p.Name).expect()
+				all = append(all, p.Name)
 			}
 		}
 		return nil

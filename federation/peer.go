@@ -32,6 +32,7 @@ type remote struct {
 	wanted  int           // who wait for a link
 	calls   []held        // call signals that wait for a link
 	keep    bool          // somebody here wants to know of its users
+	again   bool          // there was a link before this node started: see reunion
 	next    time.Time     // no attempt before
 	row     int           // failures in a row
 	since   time.Time     // of the state
@@ -57,6 +58,13 @@ func (m *Mesh) Keep(n protocol.Node, keep bool) {
 	if changed && keep {
 		p.kick()
 	}
+}
+
+// expect makes the peer wanted until it was tried once.
+func (p *remote) expect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.again = true
 }
 
 // kept reports whether the link is to stay.
@@ -227,7 +235,7 @@ func (p *remote) outlook() (dial time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	p.mu.Lock()
-	wanted, next := p.wanted > 0 || len(p.calls) > 0 || p.holds(), p.next
+	wanted, next := p.wanted > 0 || len(p.calls) > 0 || p.again || p.holds(), p.next
 	p.mu.Unlock()
 	posts, parked, err := p.queued()
 	if err != nil {
@@ -314,7 +322,7 @@ func (p *remote) serve(c *candidate) *candidate {
 func (p *remote) enter(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.link, p.since = l, time.Now()
+	p.link, p.since, p.again = l, time.Now(), false
 	p.met = p.since
 	p.tell()
 }
@@ -348,6 +356,7 @@ func (p *remote) exit(l *link) LinkState {
 func (p *remote) failure(err error) {
 	p.mu.Lock()
 	p.failed++
+	p.again = false // whose turn it is then the other's start, or its patience, decides
 	p.lastErr = err.Error()
 	row := p.row
 	p.tell()

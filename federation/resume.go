@@ -128,12 +128,16 @@ func (p *remote) pair(tx store.Tx) (pair, error) {
 	return pair{r.Pair, r.Incarnation, r.Compare}, nil
 }
 
-// unoffer notes, after a link, that posts which were to be sent have not been.
+// unoffer notes, after a link, that posts which were to be sent have not been, and until
+// when the peer was there.
 func (p *remote) unoffer() {
 	p.mu.Lock()
 	wired := p.wired
 	p.mu.Unlock()
 	err := p.m.cfg.Store.Update(func(tx store.Tx) error {
+		if err := changePeer(tx, p.name, func(r *store.Peer) { r.Seen = time.Now() }); err != nil {
+			return err
+		}
 		for l, n := range wired {
 			if err := tx.Unoffer(p.name, store.Lane(l), n); err != nil {
 				return err
