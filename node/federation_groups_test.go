@@ -413,12 +413,12 @@ func TestGroupWithdrawnFirst(t *testing.T) {
 	withTrio(t, func(r *trio) {
 		from := federation.Peer{Name: r.b.name}
 		key, now := []byte("0123456789abcdef"), time.Now().UnixMilli()
-		vs, err := r.a.n.Deliver(t.Context(), from, 0, []federation.Incoming{{N: 1, Post: &s2s.Post{N: 1, Topic: r.group, At: now,
+		vs, err := r.a.n.Deliver(context.Background(), from, 0, []federation.Incoming{{N: 1, Post: &s2s.Post{N: 1, Topic: r.group, At: now,
 			Withdraw: &s2s.Withdraw{Key: key, Group: r.group, At: now}}}})
 		if err != nil || len(vs) != 1 || vs[0].Outcome != s2s.Applied {
 			t.Fatalf("the withdrawal is answered %v, %v", vs, err)
 		}
-		a, _ := r.a.n.Answer(t.Context(), from, &s2s.Ask{Command: &s2s.Command{Key: key, Group: r.group, User: r.bo, At: now,
+		a, _ := r.a.n.Answer(context.Background(), from, &s2s.Ask{Command: &s2s.Command{Key: key, Group: r.group, User: r.bo, At: now,
 			Request: []byte(r.pub("too late"))}})
 		if !a.Failed || a.Fault != protocol.Gone {
 			t.Errorf("answer %+v, want Gone", a)

@@ -134,6 +134,59 @@ func TestCitationsCanFail(t *testing.T) {
 	}
 }
 
+// cited matches a test that a document names, `pkg.TestX`, or `TestX` of the package that
+// was named last in the line.
+var (
+	cited   = regexp.MustCompile("`(?:([a-z0-9]+)\\.)?(Test[A-Za-z0-9]+)`")
+	defined = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(`)
+)
+
+// missing are the tests that a document names and that there are not.
+func missing(doc string, tests map[string]bool) (all []string) {
+	for line := range strings.Lines(doc) {
+		pkg := ""
+		for _, m := range cited.FindAllStringSubmatch(line, -1) {
+			if m[1] != "" {
+				pkg = m[1]
+			}
+			if !tests[pkg+"."+m[2]] {
+				all = append(all, pkg+"."+m[2])
+			}
+		}
+	}
+	return all
+}
+
+// TestCitedTests finds every test that a document says holds a rule.
+func TestCitedTests(t *testing.T) {
+	tests, docs := map[string]bool{}, map[string]string{}
+	walk(t, "..", func(name, at string) {
+		isTest, isDoc := strings.HasSuffix(name, "_test.go"), path.Dir(name) == "spec" && path.Ext(name) == ".md"
+		if !isTest && !isDoc {
+			return
+		}
+		text, err := os.ReadFile(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isDoc {
+			docs[name] = string(text)
+			return
+		}
+		for _, m := range defined.FindAllStringSubmatch(string(text), -1) {
+			tests[path.Base(path.Dir(name))+"."+m[1]] = true
+		}
+	})
+	for name, text := range docs {
+		for _, test := range missing(text, tests) {
+			t.Errorf("%s names %s, which is not there", name, test)
+		}
+	}
+	if got := missing("| `a.TestX`, `TestY` |\n`TestX`", map[string]bool{"a.TestX": true}); len(got) != 2 || got[0] != "a.TestY" {
+		t.Errorf("found %q", got)
+	}
+}
+
 // TestNothingLeftToDo holds what is not Go to the rule that Go is held to.
 func TestNothingLeftToDo(t *testing.T) {
 	walk(t, "..", func(name, at string) {
