@@ -42,9 +42,11 @@ is like, what goes wrong and when, and what must hold in the end.
   parley testnet run hello               one of them
   parley testnet show hello > my.toml    to begin one of your own
   parley testnet run my.toml
+  parley testnet up my.toml              keep it up, for clients outside and faults by hand
   parley testnet reference               all that a scenario can say`,
 	}
-	cmd.AddCommand(newTestnetRun(), newTestnetList(), newTestnetShow(), newTestnetCompare(), newTestnetReference())
+	cmd.AddCommand(newTestnetRun(), newTestnetUp(), newTestnetList(), newTestnetShow(), newTestnetCompare(), newTestnetReference())
+	cmd.AddCommand(newTestnetOrders()...)
 	return cmd
 }
 
@@ -97,14 +99,7 @@ func cannot(cmd *cobra.Command, err error) error {
 }
 
 func runTestnet(cmd *cobra.Command, name string, f testnetFlags) error {
-	var changes []scenario.Change
-	if cmd.Flags().Changed("seed") {
-		changes = append(changes, scenario.WithSeed(f.seed))
-	}
-	if f.nodes > 0 {
-		changes = append(changes, scenario.WithNodes(f.nodes))
-	}
-	plan, err := loadScenario(name, changes...)
+	plan, err := loadScenario(name, f.changes(cmd)...)
 	if err != nil {
 		return cannot(cmd, err)
 	}
@@ -116,21 +111,7 @@ func runTestnet(cmd *cobra.Command, name string, f testnetFlags) error {
 	if err != nil {
 		return cannot(cmd, err)
 	}
-	dir, err := report.Write(f.dir, res)
-	if err != nil {
-		return cannot(cmd, err)
-	}
-	s := report.Summarize(res)
-	s.Dir = dir
-	if f.json {
-		err = printJSON(cmd.OutOrStdout(), s)
-	} else {
-		err = printRun(cmd.OutOrStdout(), s)
-	}
-	if err == nil && !s.Good {
-		err = silent{exitFailed}
-	}
-	return err
+	return finishRun(cmd, res, f)
 }
 
 // paceOf reads "10x".

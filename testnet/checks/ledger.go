@@ -53,6 +53,7 @@ type Ledger struct {
 	all      []float64  // of all copies heard
 	answered []float64  // seconds until the own node answered
 	counts   counts
+	open     bool // others write, too, who are not told of
 }
 
 type counts struct {
@@ -63,6 +64,13 @@ type counts struct {
 
 // NewLedger makes an empty one.
 func NewLedger() *Ledger { return &Ledger{} }
+
+// Open lets others write, too, of whom the ledger is not told.
+func (l *Ledger) Open() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open = true
+}
 
 // AddRoom notes a conversation; apart: its members are of several nodes.
 func (l *Ledger) AddRoom(name string, members []int, group, apart bool) *Room {

@@ -17,6 +17,7 @@ package cluster
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -49,8 +50,18 @@ type Config struct {
 	Log       slog.Handler // nil: none
 	// Note is told of what goes wrong, Heard of each message that reaches a client; they
 	// must be quick. nil: nobody is.
+	// Door, if not nil, lets clients from outside into each node that is started.
+	Door func(machine int, n *node.Node) (Door, error)
+	// Files is a directory for what users upload; "": they cannot.
+	Files string
 	Note  func(kind, text string)
 	Heard func(*User, *checks.Message)
+}
+
+// Door is where clients come in.
+type Door interface {
+	Run(ctx context.Context) error // until ctx ends
+	Drop()                         // all clients, without a word
 }
 
 // Host is one node's name and place.
@@ -143,7 +154,7 @@ func (c *Cluster) machine(i int, h Host) (*Machine, error) {
 	name := nameOf(h, key)
 	return &Machine{
 		Name: name, Label: string(h.Name), Addr: netip.AddrPortFrom(address(i, h.IPv6), port), c: c, no: i,
-		key: key, disk: &disk{file}, pipes: map[*pipe]bool{}, sent: newTraffic(name),
+		key: key, disk: &disk{file}, pipes: map[*pipe]bool{}, sent: newTraffic(name), change: make(chan struct{}, 1),
 	}, nil
 }
 

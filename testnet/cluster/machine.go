@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"sync"
 
 	"parley/federation"
@@ -15,6 +16,7 @@ import (
 	"parley/node/auth"
 	"parley/protocol"
 	"parley/store"
+	"parley/store/blob"
 )
 
 // Machine is where a node runs: its address, its key and its disk stay when the node
@@ -30,7 +32,9 @@ type Machine struct {
 
 	sent *traffic
 
-	change sync.Mutex // held by who starts or ends the node
+	// change is held by who starts or ends the node. That takes time, which in a bubble goes
+	// by only while the others wait for a channel, not for a mutex.
+	change chan struct{}
 
 	mu     sync.Mutex
 	run    *running        // guarded by mu; nil: down
@@ -46,6 +50,7 @@ type running struct {
 	dht   *dht.Node // nil: none
 	mesh  *federation.Mesh
 	node  *node.Node
+	door  Door // nil: none
 	stop  context.CancelFunc
 	wg    sync.WaitGroup
 }
@@ -55,8 +60,8 @@ var ErrDown = errors.New("cluster: the node is down")
 
 // Start starts the node, on what is on its disk; it does nothing if it runs.
 func (m *Machine) Start() error {
-	m.change.Lock()
-	defer m.change.Unlock()
+	m.change <- struct{}{}
+	defer func() { <-m.change }()
 	if m.Up() {
 		return nil
 	}
@@ -70,6 +75,9 @@ func (m *Machine) Start() error {
 	r.wg.Go(func() { m.c.report(r.node.Run(ctx)) })
 	if r.dht != nil {
 		r.wg.Go(func() { m.c.report(r.dht.Run(ctx)) })
+	}
+	if r.door != nil {
+		r.wg.Go(func() { m.c.report(r.door.Run(ctx)) })
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -119,9 +127,17 @@ func (m *Machine) assemble() (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r.node, err = node.New(node.Config{
+	cfg := node.Config{
 		Store: r.store, Network: r.mesh, Passwords: m.c.passwords, Tokens: tokens, Log: log, Build: "testnet", Limits: m.c.cfg.Limits,
-	})
+	}
+	if m.c.cfg.Files != "" {
+		if cfg.Blobs, err = blob.Open(filepath.Join(m.c.cfg.Files, m.Label)); err != nil {
+			return nil, err
+		}
+	}
+	if r.node, err = node.New(cfg); err == nil && m.c.cfg.Door != nil {
+		r.door, err = m.c.cfg.Door(m.no, r.node)
+	}
 	return r, err
 }
 
@@ -155,8 +171,8 @@ func (m *Machine) Starts() int {
 
 // Stop ends the node as its operator would.
 func (m *Machine) Stop() error {
-	m.change.Lock()
-	defer m.change.Unlock()
+	m.change <- struct{}{}
+	defer func() { <-m.change }()
 	return m.end()
 }
 
@@ -164,8 +180,8 @@ func (m *Machine) Stop() error {
 // nothing more gets to the disk. What the node has acknowledged is there, or was lost by
 // the node. The process's own end takes some time, in which it cannot do anything.
 func (m *Machine) Kill() error {
-	m.change.Lock()
-	defer m.change.Unlock()
+	m.change <- struct{}{}
+	defer func() { <-m.change }()
 	m.mu.Lock()
 	r := m.run
 	for p := range m.pipes {
@@ -176,6 +192,9 @@ func (m *Machine) Kill() error {
 		return nil
 	}
 	m.c.plugged(m.no, false)
+	if r.door != nil {
+		r.door.Drop()
+	}
 	r.store.set(func(f *faulty) { f.gone = true })
 	return m.end()
 }
@@ -294,4 +313,19 @@ func (m *Machine) operate(f func(n *node.Node) error) error {
 		return ErrDown
 	}
 	return f(r.node)
+}
+
+// Standings are what the node thinks of others, by the names of the machines' nodes: from
+// 0, all bad, to 1, all good. Whom it has no evidence of is missing.
+func (m *Machine) Standings() map[protocol.Node]float64 {
+	all := map[protocol.Node]float64{}
+	_ = m.operate(func(n *node.Node) error { // ErrDown: thinks nothing
+		for _, p := range n.Standings() {
+			if p.P+p.N > 0 {
+				all[p.Name] = p.P / (p.P + p.N)
+			}
+		}
+		return nil
+	})
+	return all
 }

@@ -94,6 +94,7 @@ var ErrInterrupted = errors.New("interrupted before the scenario began")
 type runner struct {
 	plan     *scenario.Plan
 	clock    *vtime.Clock
+	live     *Live // nil: nobody looks on
 	c        *cluster.Cluster
 	usual    vnet.Link
 	res      *Result
@@ -113,16 +114,23 @@ type runner struct {
 // Run carries out a plan. The error is about the run itself; what is wrong with the
 // federation is in the result. It may be stopped through the clock.
 func Run(p *scenario.Plan, clock *vtime.Clock, o Options) (*Result, error) {
-	r := &runner{
+	return newRunner(p, clock, o).carryOut()
+}
+
+func newRunner(p *scenario.Plan, clock *vtime.Clock, o Options) *runner {
+	return &runner{
 		plan: p, clock: clock, numbers: map[*cluster.User]int{}, users: make([]*cluster.User, len(p.People)), usual: p.Link.Over(vnet.Link{}),
 		res: &Result{Plan: p, Options: o, Began: time.Now(), Figures: map[string]float64{}}, disks: make([]cluster.Disk, len(p.Net)),
 	}
-	if !o.Real {
+}
+
+func (r *runner) carryOut() (*Result, error) {
+	if !r.res.Options.Real && r.live == nil {
 		// What runs in a bubble waits for one another: a second processor only costs.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	}
 	before := machineNow()
-	err := clock.Run(r.run)
+	err := r.clock.Run(r.run)
 	r.res.machine(before)
 	if err == nil {
 		r.judge()
@@ -132,20 +140,26 @@ func Run(p *scenario.Plan, clock *vtime.Clock, o Options) (*Result, error) {
 
 // run is the whole run, inside of virtual time.
 func (r *runner) run(ctx context.Context) (err error) {
+	if r.live != nil { // clients outside look at dates
+		vtime.Sleep(ctx, r.res.Began.Sub(time.Now()))
+	}
 	began := time.Now()
 	r.start = began
 	var hosts []cluster.Host
 	for _, n := range r.plan.Net {
 		hosts = append(hosts, cluster.Host{Name: n.Domain, IPv6: n.IPv6, Find: ways[n.Find]})
 	}
-	r.c, err = cluster.New(cluster.Config{
+	cfg := cluster.Config{
 		Seed: r.plan.Seed, Hosts: hosts, Link: r.link, Times: r.res.Options.Times, Registers: cluster.Registers{
 			TTL: r.plan.DNS.TTL.Duration, Latency: r.plan.DNS.Latency.Duration, Bootstrap: r.plan.DHT.Bootstrap,
 		},
 		Note:  func(kind, text string) { r.event(Event{Kind: kind, Text: text}) },
 		Heard: r.heard,
-	})
-	if err != nil {
+	}
+	if r.live != nil {
+		cfg.Door, cfg.Files = r.live.door, r.live.Files
+	}
+	if r.c, err = cluster.New(cfg); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.c.Close()) }()
@@ -169,7 +183,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 	r.start = time.Now()
 	r.events = nil // of the preparations
 	r.mu.Unlock()
-	if err := r.act(ctx); err != nil {
+	err = r.act(ctx)
+	r.live.leave()
+	if err != nil {
 		return err
 	}
 	if err := r.finish(ctx); err != nil {
@@ -306,6 +322,10 @@ func (r *runner) act(ctx context.Context) error {
 		}
 	}
 	all.Go(func() error { return r.sample(ctx, cancel) })
+	if r.live != nil {
+		r.c.Ledger.Open()
+		all.Go(func() error { return r.live.attend(ctx, r) })
+	}
 	return all.Wait()
 }
 

@@ -116,6 +116,9 @@ func (r *runner) take() error {
 	r.mu.Lock()
 	r.res.Samples = append(r.res.Samples, s)
 	r.mu.Unlock()
+	if r.live != nil {
+		r.live.look(r, &s)
+	}
 	r.clock.Reached(time.Duration(s.At * float64(time.Second)))
 	return nil
 }

@@ -110,6 +110,12 @@ func (g *Gate) Open(ctx context.Context) {
 
 // Close ends all connections, ports, and the pace, and waits for that.
 func (g *Gate) Close() {
+	g.Shut()
+	g.wg.Wait()
+}
+
+// Shut is Close without waiting: it may be called inside, too.
+func (g *Gate) Shut() {
 	g.stop.Do(func() { close(g.done) })
 	g.mu.Lock()
 	ports := g.ports
@@ -118,7 +124,6 @@ func (g *Gate) Close() {
 		_ = p.outer.Close() // it may be already
 		p.Drop()
 	}
-	g.wg.Wait()
 }
 
 // Port is a listener outside, behind which there is one inside, or nobody for the moment.
