@@ -59,6 +59,9 @@ type Federation struct {
 	// FileCache bounds the bytes of other nodes' files that are kept here; 1 GiB. One
 	// that is larger than an eighth of it is not fetched.
 	FileCache int64
+	// Deaf: nobody is asked what they think of a node that is new; Mute: nobody who asks
+	// is told what this node thinks.
+	Deaf, Mute bool
 	// Stranger is how fast a node is read with whose users nobody here talks, and whose
 	// standing is not yet known; Partner, how fast others are. Standard: 40 posts and
 	// 1 MiB, 4,000 posts and 64 MiB. Nodes that the operator trusts are read as they come.

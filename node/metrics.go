@@ -24,6 +24,8 @@ type metrics struct {
 	panics    prometheus.Counter
 	knocks    *prometheus.CounterVec
 	limited   *prometheus.CounterVec
+	inquiries prometheus.Counter
+	opinions  *prometheus.CounterVec
 	forged    prometheus.Counter
 	rewritten prometheus.Counter
 }
@@ -51,6 +53,9 @@ func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
 		queueFull: counter("topic_queue_full_total", "Requests refused because a topic's queue was full."),
 		forged:    counter("messages_forged_total", "Messages of groups of other nodes that are not shown, since their authors did not sign them."),
 		rewritten: counter("group_logs_rewritten_total", "Groups of other nodes that are not followed any more, since their homes told another history than before."),
+		inquiries: counter("inquiries_total", "Times that other nodes were asked about one that is new."),
+		opinions: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_opinions_total",
+			Help: "Questions of other nodes about third ones, by what became of them."}, []string{"answer"}),
 		knocks: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_knocks_total",
 			Help: "First contacts of other nodes' users, by what became of them."}, []string{"verdict"}),
 		limited: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_peers_limited_total",

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	crand "crypto/rand"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,14 +16,6 @@ import (
 
 // What nodes say of one another: asked for when a stranger comes, and carried by a
 // node that is praised (spec/reputation.md).
-
-const (
-	maxVouchers   = 8
-	patronsAsked  = 16 // of whom those are shown who have something to say
-	vouchersEvery = 12 * time.Hour
-	vouchersAgain = time.Hour      // without an answer
-	vouchersLife  = 20 * time.Hour // of the 24 h that a statement is good for
-)
 
 // cryptoRand is randomness that peers cannot foresee.
 func cryptoRand() *rand.Rand {
@@ -54,9 +45,40 @@ func (s *standing) open(wire [][]byte) []reputation.Statement {
 	return good
 }
 
-// inquire asks others about a node and takes what they say into account.
+// hold has others asked about a node, if that is due; not nil: what comes from there waits
+// for their answers, unless it is known well.
+func (s *standing) hold(who reputation.Sender, vouchers [][]byte) *waiting {
+	if s.n.cfg.Federation.Deaf {
+		return nil
+	}
+	carried := s.open(vouchers)
+	var ask []protocol.Node
+	holds := false
+	now := time.Now()
+	var until time.Time
+	s.with(func(e *reputation.Engine, now time.Time) {
+		if until = s.asking[who.Name]; until.IsZero() {
+			if ask = e.Plan(now, who, carried, cryptoRand()); len(ask) > 0 {
+				until = now.Add(askingTime)
+				s.asking[who.Name] = until
+			}
+		}
+		holds = e.Holds(now, who.Name)
+	})
+	if len(ask) > 0 {
+		s.n.metrics.inquiries.Inc()
+		s.n.start(func() { s.inquire(who, carried, ask) })
+	}
+	if !holds || !now.Before(until) {
+		return nil
+	}
+	return &waiting{min(until.Sub(now), askingPause), reputation.ReasonAsking.String()}
+}
+
+// inquire asks others about a node and takes what they say into account. It ends when all
+// have answered, or the time is over.
 func (s *standing) inquire(who reputation.Sender, carried []reputation.Statement, whom []protocol.Node) {
-	ctx, stop := context.WithTimeout(s.n.ctx, askingTime)
+	ctx, stop := context.WithTimeout(s.n.outside, askingTime)
 	defer stop()
 	var mu sync.Mutex
 	var told []reputation.Statement
@@ -103,7 +125,7 @@ func (s *standing) askWire(ctx context.Context, peer, about protocol.Node, kind 
 
 // answer says what we think of a node to a peer that may ask, or to that node itself.
 func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
-	if s.n.cfg.OpinionKey == nil || len(in) < 2 {
+	if s.n.cfg.OpinionKey == nil || s.n.cfg.Federation.Mute || len(in) < 2 {
 		return failed(protocol.NotOffered)
 	}
 	kind := reputation.Kind(in[0])
@@ -111,103 +133,91 @@ func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 	if err != nil || kind != reputation.Carried && kind != reputation.Told || (kind == reputation.Carried) != (about == from.Name) {
 		return failed(protocol.Malformed)
 	}
-	var st reputation.Statement
-	may, ok := false, false
-	s.with(func(e *reputation.Engine, now time.Time) {
-		if may = e.MayAnswer(now, from.Name); may {
-			st, ok = e.Opinion(now, s.n.name, about, kind)
-		}
-	})
+	may := false
+	s.with(func(e *reputation.Engine, now time.Time) { may = e.MayAnswer(now, from.Name) })
+	if !may {
+		s.n.metrics.opinions.WithLabelValues("refused").Inc()
+		return (&waiting{opinionPause, "questions about others"}).answer()
+	}
+	wire, err := s.opinion(question{kind, about})
 	switch {
-	case !may:
-		return failed(protocol.TooMany)
-	case !ok:
+	case err != nil:
+		return failed(err)
+	case wire == nil:
+		s.n.metrics.opinions.WithLabelValues("nothing").Inc()
 		return failed(protocol.NotFound)
 	}
-	wire, err := st.Sign(s.n.cfg.OpinionKey)
-	if err != nil {
-		return failed(err)
-	}
+	s.n.metrics.opinions.WithLabelValues("answered").Inc()
 	return &s2s.Answer{Opinion: wire}
 }
 
-// vouchers are statements about this node that it shows to strangers.
-type vouchers struct {
-	mu    sync.Mutex
-	wire  [][]byte                    // guarded by mu; of those whose word counts most first
-	asked map[protocol.Node]time.Time // guarded by mu
-	of    map[protocol.Node]voucher   // guarded by mu
+// What being asked may cost, and tell: an answer is made once, and given again until it is
+// old, so that who asks often sees no more than who asks once.
+const (
+	maxAnswers   = 4096
+	answerLife   = time.Hour
+	opinionPause = 6 * time.Minute // until one who has asked too much may ask again
+)
+
+// question is what is asked.
+type question struct {
+	kind  reputation.Kind
+	about protocol.Node
 }
 
-// voucher is what one peer says.
-type voucher struct {
-	wire []byte
-	got  time.Time
+// answered is what was answered, nil if nothing, and until when that stays so.
+type answered struct {
+	wire  []byte
+	until time.Time
 }
 
-// gather asks those whose word about us counts most with others for it, now and then.
-func (s *standing) gather() {
-	var patrons []protocol.Node
-	s.with(func(e *reputation.Engine, now time.Time) { patrons = e.Patrons(now, patronsAsked) })
-	v := &s.n.vouchers
-	ctx, stop := context.WithTimeout(s.n.ctx, askingTime)
-	defer stop()
-	var wg sync.WaitGroup
-	for _, p := range v.due(patrons) {
-		wg.Go(func() {
-			wire, err := s.askWire(ctx, p, s.n.name, reputation.Carried)
-			v.take(p, wire, err == nil)
-		})
-	}
-	wg.Wait()
-	v.choose(patrons)
+// answers are those that are given again.
+type answers struct {
+	mu sync.Mutex
+	of map[question]answered
 }
 
-// due are those who were not asked for long enough.
-func (v *vouchers) due(patrons []protocol.Node) (due []protocol.Node) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for p := range v.asked {
-		if !slices.Contains(patrons, p) {
-			delete(v.asked, p)
-			delete(v.of, p)
+func (a *answers) get(q question, now time.Time) (answered, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old, ok := a.of[q]
+	return old, ok && now.Before(old.until)
+}
+
+// put keeps an answer; what is no longer good makes room first.
+func (a *answers) put(q question, as answered, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.of) >= maxAnswers {
+		for k, old := range a.of {
+			if !now.Before(old.until) {
+				delete(a.of, k)
+			}
 		}
 	}
-	for _, p := range patrons {
-		if time.Since(v.asked[p]) > vouchersEvery {
-			v.asked[p] = time.Now()
-			due = append(due, p)
+	for k := range a.of { // any: it can be made again
+		if len(a.of) < maxAnswers {
+			break
 		}
+		delete(a.of, k)
 	}
-	return due
+	a.of[q] = as
 }
 
-// take takes an answer. Who did not answer is asked again sooner.
-func (v *vouchers) take(from protocol.Node, wire []byte, ok bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+// opinion is what we say, signed; nil: nothing.
+func (s *standing) opinion(q question) (wire []byte, err error) {
+	now := time.Now()
+	if old, ok := s.said.get(q, now); ok {
+		return old.wire, nil
+	}
+	var st reputation.Statement
+	ok := false
+	s.with(func(e *reputation.Engine, now time.Time) { st, ok = e.Opinion(now, s.n.name, q.about, q.kind) })
 	if ok {
-		v.of[from] = voucher{wire, time.Now()}
-	} else {
-		v.asked[from] = time.Now().Add(vouchersAgain - vouchersEvery)
-	}
-}
-
-// choose takes what is still good of the best.
-func (v *vouchers) choose(patrons []protocol.Node) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.wire = nil
-	for _, p := range patrons {
-		if o, ok := v.of[p]; ok && time.Since(o.got) < vouchersLife && len(v.wire) < maxVouchers {
-			v.wire = append(v.wire, o.wire)
+		if wire, err = st.Sign(s.n.cfg.OpinionKey); err != nil {
+			return nil, err
 		}
 	}
-}
-
-// shown are the statements that go along with a first contact.
-func (v *vouchers) shown() [][]byte {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.wire)
+	s.said.put(q, answered{wire, now.Add(answerLife)}, now)
+	return wire, nil
 }

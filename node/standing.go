@@ -24,7 +24,8 @@ type standing struct {
 
 	mu     sync.Mutex
 	e      *reputation.Engine
-	asking map[protocol.Node]bool
+	asking map[protocol.Node]time.Time // others are asked about, until
+	said   answers
 }
 
 // Names of what is kept in the store.
@@ -37,12 +38,14 @@ const (
 	standingPeriod = 5 * time.Minute     // between two looks at the clock, and saves
 	ignoredAfter   = 3 * 24 * time.Hour  // a first contact found no reaction
 	strangerLife   = 30 * 24 * time.Hour // after which one is dropped
-	askingTime     = 5 * time.Second     // for what others think
+	askingTime     = 45 * time.Second    // for what others think
+	askingPause    = 2 * time.Second     // until a first contact that waits for it may come again
 )
 
 // newStanding reads what was known at the last stop.
 func newStanding(n *Node) (*standing, error) {
-	s := &standing{n: n, e: reputation.New(reputation.Config{}, time.Now()), asking: map[protocol.Node]bool{}}
+	s := &standing{n: n, e: reputation.New(reputation.Config{}, time.Now()), asking: map[protocol.Node]time.Time{},
+		said: answers{of: map[question]answered{}}}
 	var saved []byte
 	err := n.store.View(func(tx store.Tx) (err error) {
 		saved, err = tx.Value(valueStanding)
@@ -126,36 +129,26 @@ func (w *waiting) verdict(n uint64) s2s.Verdict {
 		Wait: uint32(max(w.after, time.Second) / time.Second)}
 }
 
-// knock decides about the first contact of a remote user. Meanwhile others are asked
-// about a node that is new.
+// knock decides about the first contact of a remote user. If others are to be asked about
+// a node that is new, it waits for what they say.
 func (s *standing) knock(from federation.Peer, user protocol.UserID, vouchers [][]byte) (undo func(), err error) {
+	knocks := s.n.metrics.knocks
 	if s.trusts(from.Name) {
-		s.n.metrics.knocks.WithLabelValues("admitted").Inc()
+		knocks.WithLabelValues("admitted").Inc()
 		return func() {}, nil
 	}
 	who := sender(from)
-	carried := s.open(vouchers)
-	var v reputation.Verdict
-	var ask []protocol.Node
-	s.with(func(e *reputation.Engine, now time.Time) {
-		v = e.FirstContact(now, who, user)
-		if !s.asking[from.Name] {
-			if ask = e.Plan(now, who, carried, cryptoRand()); len(ask) > 0 {
-				s.asking[from.Name] = true
-			}
-		}
-	})
-	if len(ask) > 0 {
-		s.n.start(func() { s.inquire(who, carried, ask) })
+	if w := s.hold(who, vouchers); w != nil {
+		knocks.WithLabelValues("held").Inc()
+		return nil, w
 	}
+	var v reputation.Verdict
+	s.with(func(e *reputation.Engine, now time.Time) { v = e.FirstContact(now, who, user) })
 	if v.Action == reputation.Wait {
-		if len(ask) > 0 {
-			v.After = min(v.After, askingTime)
-		}
-		s.n.metrics.knocks.WithLabelValues("later").Inc()
+		knocks.WithLabelValues("later").Inc()
 		return nil, &waiting{v.After, v.Reason.String()}
 	}
-	s.n.metrics.knocks.WithLabelValues("admitted").Inc()
+	knocks.WithLabelValues("admitted").Inc()
 	return func() {
 		s.with(func(e *reputation.Engine, now time.Time) { e.Refund(now, who, user, v) })
 	}, nil

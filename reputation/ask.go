@@ -97,3 +97,15 @@ func witnessesFor(about protocol.Node, week int64, of []protocol.Node) []protoco
 	}
 	return out
 }
+
+// Holds reports whether a first contact of a peer waits while others are asked about it:
+// of one that is established here it does not.
+func (e *Engine) Holds(now time.Time, name protocol.Node) bool {
+	at := e.clock.now(now)
+	p := e.find(name)
+	if p == nil {
+		return true
+	}
+	p.decay(at)
+	return p.Pin == Auto && p.P < establishedP
+}

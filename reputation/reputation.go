@@ -77,10 +77,12 @@ const (
 	ReasonPool                   // the strangers' pool is empty
 	ReasonGroup                  // the share of its parent domain or network is used up
 	ReasonUser                   // this remote user's share is used up
+	ReasonAsking                 // others are being asked about it
 )
 
 var reasons = [...]string{"known", "stranger", "allowed by operator", "denied by operator", "too many complaints",
-	"rate limit of this node", "strangers' pool is empty", "limit of its domain or network", "rate limit of this user"}
+	"rate limit of this node", "strangers' pool is empty", "limit of its domain or network", "rate limit of this user",
+	"other nodes are being asked about this one"}
 
 func (r Reason) String() string { return reasons[r] }
 

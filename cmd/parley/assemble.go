@@ -220,7 +220,8 @@ func nodeConfig(s *config.Settings) node.Config {
 		Calls:       node.Calls{ICE: iceServers(s.Calls.ICE), Timeout: s.Calls.Timeout.Duration},
 		FileQuota:   int64(s.Files.Quota),
 		UnusedFiles: s.Files.KeepUnused.Duration,
-		Federation:  node.Federation{Hidden: !s.S2S.Find, Guests: s.S2S.Guests, FileCache: int64(s.Files.Cache)},
+		Federation: node.Federation{Hidden: !s.S2S.Find, Guests: s.S2S.Guests, FileCache: int64(s.Files.Cache),
+			Deaf: !s.Reputation.Ask, Mute: !s.Reputation.Answer},
 	}
 }
 

@@ -15,17 +15,18 @@ var source string
 // Config is every setting. What a file leaves out keeps its default, so that an
 // empty file, or none, makes a node that works.
 type Config struct {
-	Node     Node     `toml:"node"`
-	HTTP     HTTP     `toml:"http"`
-	Admin    Admin    `toml:"admin"`
-	S2S      S2S      `toml:"s2s"`
-	Accounts Accounts `toml:"accounts"`
-	Email    Email    `toml:"email"`
-	Tel      Tel      `toml:"tel"`
-	Calls    Calls    `toml:"calls"`
-	Files    Files    `toml:"files"`
-	Limits   Limits   `toml:"limits"`
-	Log      Log      `toml:"log"`
+	Node       Node       `toml:"node"`
+	HTTP       HTTP       `toml:"http"`
+	Admin      Admin      `toml:"admin"`
+	S2S        S2S        `toml:"s2s"`
+	Reputation Reputation `toml:"reputation"`
+	Accounts   Accounts   `toml:"accounts"`
+	Email      Email      `toml:"email"`
+	Tel        Tel        `toml:"tel"`
+	Calls      Calls      `toml:"calls"`
+	Files      Files      `toml:"files"`
+	Limits     Limits     `toml:"limits"`
+	Log        Log        `toml:"log"`
 }
 
 // Node is who this node is, and where it keeps everything.
@@ -133,6 +134,17 @@ type S2SPeer struct {
 	Key string `toml:"key"`
 	// Its users may begin any number of conversations with yours, and yours with them.
 	Trusted bool `toml:"trusted"`
+}
+
+// Reputation is what this node and others tell each other of third ones, so that
+// strangers come in faster and spammers later. "parley reputation" shows what came of it.
+type Reputation struct {
+	// Ask a few nodes that are known here about one that is new. It waits for their
+	// answers, 45 seconds at most.
+	Ask bool `toml:"ask"`
+	// Tell nodes that are known here, when they ask, how a third one has behaved:
+	// roughly, as of up to an hour ago, and nothing of users.
+	Answer bool `toml:"answer"`
 }
 
 // Accounts says who may have an account, and how one is proven.

@@ -31,7 +31,7 @@ func TestProblems(t *testing.T) {
 		},
 		"no such section": {
 			"[push]\ntoken = \"x\"\n",
-			`parley.toml:1:2: there is no setting "push"; the sections are node, http, admin, s2s, accounts, email, tel, calls, files, limits, log`,
+			`parley.toml:1:2: there is no setting "push"; the sections are node, http, admin, s2s, reputation, accounts, email, tel, calls, files, limits, log`,
 		},
 		"in a list": {
 			"[[calls.ice]]\nurl = []\n",
@@ -39,7 +39,7 @@ func TestProblems(t *testing.T) {
 		},
 		"all unknown keys at once": {
 			"nam = 1\n[log]\nlevle = 2\n",
-			"parley.toml:1:1: there is no setting \"nam\"; the sections are node, http, admin, s2s, accounts, email, tel, calls, files, limits, log\n" +
+			"parley.toml:1:1: there is no setting \"nam\"; the sections are node, http, admin, s2s, reputation, accounts, email, tel, calls, files, limits, log\n" +
 				`parley.toml:3:1: there is no setting "log.levle"; did you mean "level"?`,
 		},
 		"number for text":       {"[http]\nlisten = 80", `parley.toml:2:10: http.listen must be text in quotes ("…"), not an integer`},

@@ -17,10 +17,11 @@ const (
 // Default is a whole working configuration. Limits are those of node.Limits.
 func Default() Config {
 	return Config{
-		Node:  Node{Data: DefaultData, MinFree: 64 << 20},
-		HTTP:  HTTP{Listen: DefaultListen, APIKeys: []string{protocol.DefaultAPIKey}},
-		S2S:   S2S{Find: true, Reach: "auto"},
-		Admin: Admin{Listen: DefaultAdmin},
+		Node:       Node{Data: DefaultData, MinFree: 64 << 20},
+		HTTP:       HTTP{Listen: DefaultListen, APIKeys: []string{protocol.DefaultAPIKey}},
+		S2S:        S2S{Find: true, Reach: "auto"},
+		Reputation: Reputation{Ask: true, Answer: true},
+		Admin:      Admin{Listen: DefaultAdmin},
 		Accounts: Accounts{
 			TokenLifetime: Duration{14 * day},
 			CodeLifetime:  Duration{day},
