@@ -203,7 +203,7 @@ func (w *world) result(a Attack, p Policy) *Result {
 		Late:         share(lates, float64(begun+m.talked)),
 		LateContacts: share(m.late[established], float64(m.begun[established])),
 		LateNew:      share(m.late[fromNew], float64(m.begun[fromNew])),
-		Throttle:     m.throttle(), FullRate: w.recovered(func(n *node) (time.Duration, bool) { return n.joined, n.newcomer }),
+		Throttle:     Throttled(m.spam), FullRate: w.recovered(func(n *node) (time.Duration, bool) { return n.joined, n.newcomer }),
 		Recover: w.recovered(func(n *node) (time.Duration, bool) { return n.since, n.watched }),
 		Asks:    share(m.asks, float64(m.contacts)), Bytes: share(m.bytes, float64(m.contacts))}
 	for _, note := range w.notes {
@@ -222,23 +222,23 @@ func share(n int, of float64) float64 {
 // throttleOver is over how many hours spam is averaged: of little, a message is much.
 const throttleOver = 6
 
-// throttle is the hours until spam stays below a tenth of its peak hour.
-func (m *meter) throttle() Hours {
-	peak := slices.Max(m.spam)
-	if peak == 0 {
+// Throttled is the hours until spam stays below a tenth of its peak hour, of counts by the
+// hour.
+func Throttled(spam []int) Hours {
+	if len(spam) == 0 || slices.Max(spam) == 0 {
 		return Hours(math.NaN())
 	}
-	last, sum := 0, 0
-	for h, n := range m.spam {
+	peak, last, sum := slices.Max(spam), 0, 0
+	for h, n := range spam {
 		sum += n
 		if h >= throttleOver {
-			sum -= m.spam[h-throttleOver]
+			sum -= spam[h-throttleOver]
 		}
 		if 10*sum > peak*min(h+1, throttleOver) {
 			last = h
 		}
 	}
-	if last >= len(m.spam)-throttleOver {
+	if last >= len(spam)-throttleOver {
 		return Hours(math.Inf(1))
 	}
 	return Hours(last + 1)

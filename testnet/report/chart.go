@@ -57,7 +57,7 @@ func (s *charts) all() []chart {
 	for k := range sent {
 		sent[k] = line{run.SortNames[k], func(x *run.Sample) float64 { return float64(x.Sent[k].Bytes) }, false}
 	}
-	return []chart{
+	all := []chart{
 		{"latency", "How long messages took to reach readers", "seconds", true, false, []line{
 			{"half", func(x *run.Sample) float64 { return x.P50 }, true},
 			{"99 of 100", func(x *run.Sample) float64 { return x.P99 }, true}}},
@@ -73,6 +73,12 @@ func (s *charts) all() []chart {
 			{"links", count(func(x *run.Sample) int { return x.Links / 2 }), false},
 			{"users signed in", count(func(x *run.Sample) int { return x.Online }), false}}},
 	}
+	if judged(s.res) {
+		all = append(all, chart{"spam", "Spam that has arrived, and first contacts of others that wait", "", false, false, []line{
+			{"spam", count(func(x *run.Sample) int { return x.Spam }), false},
+			{"others that wait", count(func(x *run.Sample) int { return x.Strangers }), false}}})
+	}
+	return all
 }
 
 // charts draws those of one run.

@@ -165,7 +165,7 @@ func metrics(res *run.Result) ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	head := []string{"t", "begun", "accepted", "refused", "expected", "delivered", "latency_p50", "latency_p99", "waiting",
-		"nodes_up", "links", "signed_in", "packets", "packets_lost", "bytes"}
+		"nodes_up", "links", "signed_in", "packets", "packets_lost", "bytes", "spam", "strangers_waiting"}
 	for _, s := range run.SortNames {
 		head = append(head, s+"_frames", s+"_bytes")
 	}
@@ -173,7 +173,7 @@ func metrics(res *run.Result) ([]byte, error) {
 	for i := range res.Samples {
 		s := &res.Samples[i]
 		row := []any{s.At, s.Begun, s.Accepted, s.Refused, s.Expected, s.Delivered, s.P50, s.P99, s.Waiting,
-			s.Up, s.Links / 2, s.Online, s.Packets, s.PacketsLost, s.Bytes}
+			s.Up, s.Links / 2, s.Online, s.Packets, s.PacketsLost, s.Bytes, s.Spam, s.Strangers}
 		for _, c := range s.Sent {
 			row = append(row, c.Frames, c.Bytes)
 		}

@@ -47,8 +47,9 @@ func page(res *run.Result, all []chart, svgs map[string][]byte) ([]byte, error) 
 		Faults   []row
 		Scenario string
 		Length   string
+		Judged   bool
 	}{
-		Summary: s, Tiles: tiles(res), Topology: template.HTML(topology(res)), Rows: rows(s), Faults: faults(res),
+		Judged: judged(res), Summary: s, Tiles: tiles(res), Topology: template.HTML(topology(res)), Rows: rows(s), Faults: faults(res),
 		Scenario: string(text), Length: res.Plan.Duration.String(),
 	}
 	for _, c := range all {
@@ -73,14 +74,21 @@ func inline(svg []byte) template.HTML {
 
 func tiles(res *run.Result) []tile {
 	f := res.Figures
-	return []tile{
+	var of []tile
+	if judged(res) {
+		of = []tile{
+			{number(f["spam"]), "messages of spammers arrived", "of " + number(f["spam_tried"]) + " tried; " + number(f["spam_user_day"]) + " a user and day"},
+			{number(100*f["contacts_late"]) + " %", "of honest first contacts waited over a minute", "of " + number(f["contacts"]) + "; " + number(f["contacts_lost"]) + " lost"},
+		}
+	}
+	return append(of, []tile{
 		{number(f["accepted"]), "messages accepted", number(f["delivered"]) + " of " + number(f["expected"]) + " copies delivered"},
 		{seconds(f["latency_p50"]), "to reach half of the readers", seconds(f["latency_p99"]) + " for 99 of 100"},
 		{number(f["lost"] + f["doubled"] + f["reordered"]), "lost, doubled or out of order", number(f["bounced"]) + " bounced, " + number(f["unconfirmed"]) + " unconfirmed"},
 		{number(f["bytes_message"]), "bytes on the wire for a copy", number(f["packets"]) + " packets, " + number(f["packets_lost"]) + " lost"},
 		{number(f["nodes"]), "nodes", number(f["users"]) + " users, " + number(f["restarts"]) + " restarts"},
 		{seconds(f["machine_cpu"]), "of CPU time", speed(f) + ", " + number(f["machine_rss"]/(1<<20)) + " MiB"},
-	}
+	}...)
 }
 
 func speed(f map[string]float64) string {

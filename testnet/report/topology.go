@@ -35,8 +35,11 @@ func topology(res *run.Result) string {
 			r = math.Max(2, 300/float64(n))
 		}
 		fill := colorOf(res, node.Region)
-		fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="%.1f" fill="%s"><title>%s: %d users, started %d times</title></circle>`,
-			p[0], p[1], r, fill, html.EscapeString(node.Name), node.Users, node.Starts)
+		if judged(res) {
+			fill = standing(&node)
+		}
+		fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="%.1f" fill="%s"%s><title>%s: %d users, started %d times%s</title></circle>`,
+			p[0], p[1], r, fill, ring(&node), html.EscapeString(node.Name), node.Users, node.Starts, saidOf(&node))
 		if n <= maxLabels {
 			a := 2*math.Pi*float64(i)/float64(n) - math.Pi/2
 			fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" text-anchor="middle">%s</text>`,
@@ -45,6 +48,47 @@ func topology(res *run.Result) string {
 	}
 	b.WriteString(`</svg>`)
 	return b.String()
+}
+
+// judged reports whether nodes have an opinion of each other in this run.
+func judged(res *run.Result) bool {
+	for i := range res.Nodes {
+		if res.Nodes[i].Known > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// standing is the colour of a node by what others think of it: green if nobody has closed
+// it, red if all who know it have, gray if nobody knows it.
+func standing(n *run.NodeResult) string {
+	if n.Known == 0 {
+		return "#9aa1ad"
+	}
+	red := float64(n.ClosedBy) / float64(n.Known)
+	return fmt.Sprintf("hsl(%.0f 62%% 45%%)", 145*(1-math.Sqrt(red))) // few matter
+}
+
+// ring marks what is no ordinary node.
+func ring(n *run.NodeResult) string {
+	switch n.Role {
+	case run.Bad:
+		return ` stroke="#c8402a" stroke-width="2.5"`
+	case run.Liar:
+		return ` stroke="#9b59b6" stroke-width="2.5"`
+	case run.Slandered:
+		return ` stroke="#2f6fde" stroke-width="2.5"`
+	}
+	return ""
+}
+
+func saidOf(n *run.NodeResult) string {
+	role := [...]string{run.Good: "", run.Bad: "; spams", run.Liar: "; lies", run.Slandered: "; is slandered"}[n.Role]
+	if n.Known == 0 {
+		return role
+	}
+	return fmt.Sprintf("%s; closed by %d of %d who know it", role, n.ClosedBy, n.Known)
 }
 
 // ways draws a line for each two nodes that exchanged something.

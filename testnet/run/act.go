@@ -39,7 +39,7 @@ func (r *runner) link(from, to int) vnet.Link {
 
 // job lets users do their work.
 func (r *runner) job(ctx context.Context, all *errgroup.Group, no int) {
-	j := &r.plan.Jobs[no]
+	j, life := &r.plan.Jobs[no], ctx
 	for _, i := range j.Who {
 		dice := r.plan.Dice(fmt.Sprint("job ", no, " ", r.plan.People[i].Name))
 		all.Go(func() error {
@@ -49,7 +49,9 @@ func (r *runner) job(ctx context.Context, all *errgroup.Group, no int) {
 			ctx, cancel := context.WithTimeout(ctx, j.Until.Duration-j.From.Duration)
 			defer cancel()
 			for vtime.Sleep(ctx, exponential(dice, j.Every.Duration)) {
-				if err := r.work(ctx, j, i, dice); err != nil && ctx.Err() == nil {
+				if j.Kind == "meet" {
+					r.meetStranger(life, all, j, i, dice)
+				} else if err := r.work(ctx, j, i, dice); err != nil && ctx.Err() == nil {
 					return err
 				}
 			}

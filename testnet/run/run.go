@@ -79,6 +79,9 @@ type NodeResult struct {
 	Users        int
 	Starts       int
 	Sent         map[cluster.Flow]cluster.Count
+	Role         Role
+	Known        int // nodes that know something of it, in the end of the scenario
+	ClosedBy     int // of those, who admit no first contacts of it
 }
 
 // Failed reports whether a condition did not hold, or an invariant is broken.
@@ -100,6 +103,7 @@ type runner struct {
 	res      *Result
 	prepared []map[cluster.Flow]cluster.Count // what nodes had sent when the scenario began
 	quiet    vnet.Stats                       // of the network then
+	starts   []int                            // of nodes, beside the first, before that
 
 	mu      sync.Mutex
 	users   []*cluster.User       // guarded by mu; by number in the plan; nil: not there yet
@@ -109,6 +113,8 @@ type runner struct {
 	disks   []cluster.Disk        // guarded by mu
 	events  []Event               // guarded by mu
 	faults  []*Fault              // guarded by mu
+
+	strangers strangers
 }
 
 // Run carries out a plan. The error is about the run itself; what is wrong with the
@@ -120,7 +126,8 @@ func Run(p *scenario.Plan, clock *vtime.Clock, o Options) (*Result, error) {
 func newRunner(p *scenario.Plan, clock *vtime.Clock, o Options) *runner {
 	return &runner{
 		plan: p, clock: clock, numbers: map[*cluster.User]int{}, users: make([]*cluster.User, len(p.People)), usual: p.Link.Over(vnet.Link{}),
-		res: &Result{Plan: p, Options: o, Began: time.Now(), Figures: map[string]float64{}}, disks: make([]cluster.Disk, len(p.Net)),
+		res: &Result{Plan: p, Options: o, Began: time.Now(), Figures: map[string]float64{}}, disks: make([]cluster.Disk, len(p.Net)), starts: make([]int, len(p.Net)),
+		strangers: newStrangers(p),
 	}
 }
 
@@ -173,6 +180,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := r.c.Strangers(); err != nil {
+		return err
+	}
+	if err := r.age(ctx); err != nil {
 		return err
 	}
 	for _, m := range r.c.Machines {
@@ -313,6 +323,9 @@ func (r *runner) act(ctx context.Context) error {
 	for j := range r.plan.Jobs {
 		r.job(ctx, all, j)
 	}
+	for i := range r.plan.Assaults {
+		r.assault(ctx, all, &r.plan.Assaults[i])
+	}
 	for i := range r.plan.Timeline {
 		all.Go(func() error { return r.step(ctx, &r.plan.Timeline[i]) })
 	}
@@ -359,6 +372,9 @@ func (r *runner) finish(ctx context.Context) error {
 		r.c.FailDNS(i, "")
 	}
 	r.event(Event{Kind: "end", Text: "the scenario ends; what is on its way may arrive"})
+	if err := r.reckon(ctx); err != nil {
+		return err
+	}
 	stop, watch := r.watch(ctx)
 	ctx, cancel := context.WithTimeout(ctx, r.plan.Settle.Duration+prepareTime)
 	defer cancel()

@@ -23,6 +23,8 @@ type Sample struct {
 	P50, P99                    float64 // seconds, of copies heard since the last sample; 0: none
 	Waiting                     int     // posts in outboxes
 	Up, Links, Online           int
+	Spam                        int // messages of spammers that have arrived
+	Strangers                   int // first contacts of others that wait
 	Packets, PacketsLost, Bytes uint64
 	Sent                        [Sorts]cluster.Count
 }
@@ -111,6 +113,7 @@ func (r *runner) take() error {
 			s.Online++
 		}
 	}
+	s.Spam, s.Strangers = r.strangers.now()
 	net := r.c.Net.Stats()
 	s.Packets, s.Bytes, s.PacketsLost = packets(&net)-packets(&r.quiet), net.Bytes-r.quiet.Bytes, lost(&net)-lost(&r.quiet)
 	r.mu.Lock()
@@ -189,7 +192,8 @@ func (r *runner) count(out *cluster.Outcome) error {
 func (r *runner) nodes() {
 	for i, n := range r.plan.Net {
 		m := r.c.Machines[i]
-		res := NodeResult{Name: n.Name, Region: n.Region, Starts: m.Starts(), Sent: m.Sent()}
+		res := NodeResult{Name: n.Name, Region: n.Region, Starts: m.Starts() - r.starts[i], Sent: m.Sent(),
+			Role: r.strangers.roles[i], Known: r.strangers.known[i], ClosedBy: r.strangers.closed[i]}
 		for flow, c := range res.Sent {
 			before := r.prepared[i][flow]
 			res.Sent[flow] = cluster.Count{Frames: c.Frames - before.Frames, Bytes: c.Bytes - before.Bytes}
@@ -199,7 +203,7 @@ func (r *runner) nodes() {
 				res.Users++
 			}
 		}
-		r.res.Figures["restarts"] += float64(max(m.Starts()-1, 0))
+		r.res.Figures["restarts"] += float64(max(m.Starts()-1-r.starts[i], 0))
 		r.res.Nodes = append(r.res.Nodes, res)
 	}
 }

@@ -249,9 +249,9 @@ func (r *reader) work() {
 			j.Until = r.p.Duration
 		}
 		switch {
-		case w.Kind != "chat" && w.Kind != "group" && w.Kind != "presence":
-			r.wrong(key+".kind", "%q is no work; there are chat, group, presence", w.Kind)
-		case w.Kind != "chat" && len(w.To) > 0:
+		case w.Kind != "chat" && w.Kind != "group" && w.Kind != "presence" && w.Kind != "meet":
+			r.wrong(key+".kind", "%q is no work; there are chat, group, presence, meet", w.Kind)
+		case w.Kind != "chat" && w.Kind != "meet" && len(w.To) > 0:
 			r.wrong(key+".to", "%q has no to", w.Kind)
 		case w.Every.Duration < time.Millisecond:
 			r.wrong(key+".every", "every must be 1ms or more")

@@ -23,7 +23,11 @@ func (p *Plan) Dice(purpose string) *rand.Rand {
 type knows struct {
 	r    *reader
 	seen map[[2]int]bool
+	who  []int // of the graph
 }
+
+// pair is add, by number in the graph.
+func (k *knows) pair(a, b int) bool { return k.add(k.who[a], k.who[b]) }
 
 // add notes that a and b know each other, if that may be; it reports whether it is new.
 func (k *knows) add(a, b int) bool {
@@ -41,8 +45,9 @@ func (k *knows) add(a, b int) bool {
 }
 
 func (r *reader) contacts() {
-	c, n := &r.p.Contacts, len(r.p.People)
-	k := &knows{r: r, seen: map[[2]int]bool{}}
+	c := &r.p.Contacts
+	k := &knows{r: r, seen: map[[2]int]bool{}, who: r.chooseUsers("contacts.users", c.Users)}
+	n := len(k.who)
 	if c.Degree < 1 {
 		r.wrong("contacts.degree", "the degree must be 1 or more")
 		return
@@ -56,13 +61,13 @@ func (r *reader) contacts() {
 		}
 		for a := range n {
 			for b := range a {
-				k.add(b, a)
+				k.pair(b, a)
 			}
 		}
 	case "ring":
 		for a := range n {
 			for d := 1; d <= c.Degree && n > 1; d++ {
-				k.add(a, (a+d)%n)
+				k.pair(a, (a+d)%n)
 			}
 		}
 	case "random":
@@ -107,7 +112,7 @@ const attempts = 50
 func (k *knows) random(dice *rand.Rand, n, degree int) {
 	want := n * degree / 2
 	for tries := 0; want > 0 && tries < attempts*n*degree; tries++ {
-		if k.add(dice.IntN(n), dice.IntN(n)) {
+		if k.pair(dice.IntN(n), dice.IntN(n)) {
 			want--
 		}
 	}
@@ -123,7 +128,7 @@ func (k *knows) scaleFree(dice *rand.Rand, n, degree int) {
 			if len(ends) > 0 && tries > 0 && tries < attempts*degree/2 {
 				b = ends[dice.IntN(len(ends))]
 			}
-			if k.add(a, b) {
+			if k.pair(a, b) {
 				met++
 				ends = append(ends, a, b)
 			}

@@ -39,9 +39,9 @@ func Default() Scenario {
 	return Scenario{
 		Seed: 1, Duration: Duration{time.Minute}, Settle: Duration{5 * time.Minute}, Sample: Duration{time.Second},
 		Link:     Link{Latency: &latency, Jitter: &jitter},
-		Contacts: Contacts{Graph: "all", Degree: 4},
-		DNS:      DNS{TTL: Duration{5 * time.Minute}, Latency: Duration{30 * time.Millisecond}},
-		DHT:      DHT{Bootstrap: 3, Spread: Duration{20 * time.Second}},
+		Contacts: Contacts{Graph: "all", Degree: 4, Users: Selection{"*"}}, Strangers: usual,
+		DNS: DNS{TTL: Duration{5 * time.Minute}, Latency: Duration{30 * time.Millisecond}},
+		DHT: DHT{Bootstrap: 3, Spread: Duration{20 * time.Second}},
 	}
 }
 
@@ -51,9 +51,11 @@ var listDefaults = struct {
 	users  Users
 	groups Groups
 	work   Work
+	attack Attackers
 }{
 	Nodes{Count: 1}, Users{Name: "user", At: Selection{"*"}, Count: 1}, Groups{Name: "group", Count: 1, Members: Selection{"*"}},
 	Work{Users: Selection{"*"}, Every: Duration{time.Second}, Away: Duration{10 * time.Second}, Size: 100},
+	Attackers{Every: Duration{time.Minute}, Keep: Duration{time.Hour}},
 }
 
 // A Change is made to a scenario before it is resolved.
@@ -124,6 +126,9 @@ func (s *Scenario) fill() {
 	}
 	for i := range s.Work {
 		fillIn(&s.Work[i], &listDefaults.work)
+	}
+	for i := range s.Attackers {
+		fillIn(&s.Attackers[i], &listDefaults.attack)
 	}
 }
 

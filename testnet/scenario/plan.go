@@ -31,6 +31,7 @@ type Plan struct {
 	Rooms    []Room
 	Rules    []Rule // links that are not usual; the last that fits counts
 	Jobs     []Job
+	Assaults []Assault
 	Timeline []Step // in order of time
 	Must     []Must
 }
@@ -139,6 +140,8 @@ func (r *reader) plan(s *Scenario) (*Plan, error) {
 		r.rooms()
 		r.links()
 		r.work()
+		r.strangers()
+		r.attackers()
 		r.events()
 		r.checks()
 	}
@@ -183,6 +186,9 @@ func (r *reader) nodes() {
 		if n.Region != "" && !word.MatchString(n.Region) {
 			r.wrong(key+".region", "%q is no region: small letters, digits and \"-\"", n.Region)
 		}
+		if n.Parent != "" && !word.MatchString(n.Parent) {
+			r.wrong(key+".parent", "%q is no parent domain: small letters, digits and \"-\"", n.Parent)
+		}
 		if n.Count < 1 || len(r.p.Net)+n.Count > MaxNodes {
 			r.wrong(key+".count", "there can be 1 to %d nodes", MaxNodes)
 			return
@@ -193,7 +199,7 @@ func (r *reader) nodes() {
 				r.wrong(key+".name", "there are two nodes named %q", name)
 			}
 			seen[name] = true
-			r.p.Net = append(r.p.Net, Node{name, protocol.Node(name + ".example"), n.Region, n.IPv6, n.Join.Duration, BySettings})
+			r.p.Net = append(r.p.Net, Node{name, protocol.Node(name + n.parent() + ".example"), n.Region, n.IPv6, n.Join.Duration, BySettings})
 		}
 	}
 }
@@ -327,4 +333,4 @@ func (p *Plan) Text() ([]byte, error) {
 }
 
 // nothing are keys whose value says nothing.
-var nothing = regexp.MustCompile(`(?m)^(\w+ = (''|\[\]|false)|(join|until|from|for|at|up|down|delay) = '0s')\n`)
+var nothing = regexp.MustCompile(`(?m)^(\w+ = (''|\[\]|false)|(join|until|from|for|at|up|down|delay|age) = '0s')\n`)

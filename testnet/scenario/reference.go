@@ -80,7 +80,7 @@ func Reference() string {
 		switch v := top.FieldByIndex(f.Index); {
 		case f.Type.Kind() == reflect.Slice:
 			d := reflect.New(f.Type.Elem()).Elem()
-			for _, known := range []any{listDefaults.nodes, listDefaults.users, listDefaults.groups, listDefaults.work} {
+			for _, known := range []any{listDefaults.nodes, listDefaults.users, listDefaults.groups, listDefaults.work, listDefaults.attack} {
 				if reflect.TypeOf(known) == d.Type() {
 					d = reflect.ValueOf(known)
 				}

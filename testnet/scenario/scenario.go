@@ -33,6 +33,10 @@ type Scenario struct {
 	// How often the figures are taken.
 	Sample Duration `toml:"sample"`
 
+	// How old the federation is when the scenario begins: its nodes and accounts exist for
+	// so long, and those who know each other have written and been answered.
+	Age Duration `toml:"age"`
+
 	// The usual link between two nodes.
 	Link Link `toml:"link"`
 	// Links that are not usual.
@@ -51,6 +55,10 @@ type Scenario struct {
 	Groups []Groups `toml:"groups"`
 	// What users do.
 	Work []Work `toml:"work"`
+	// What people do when a stranger writes to them.
+	Strangers Strangers `toml:"strangers"`
+	// Who attacks.
+	Attackers []Attackers `toml:"attackers"`
 	// What happens to the nodes and the network.
 	Events []Event `toml:"event"`
 	// What must hold in the end.
@@ -104,6 +112,9 @@ type Nodes struct {
 	Region string `toml:"region"`
 	// Whether the address is one of IPv6.
 	IPv6 bool `toml:"ipv6"`
+	// A parent domain that they have in common: one owner, as others see it. Else each has
+	// a domain of its own.
+	Parent string `toml:"parent"`
 	// When they are started, if not from the beginning. Their users come with them.
 	Join Duration `toml:"join"`
 }
@@ -149,6 +160,8 @@ type Contacts struct {
 	// Contacts of each user: on each side in a ring, on average in a random graph,
 	// made by each newcomer in a scale-free one.
 	Degree int `toml:"degree"`
+	// Who has contacts, beside pairs: not those who are made up to attack.
+	Users Selection `toml:"users"`
 	// Whether users of one node know each other, too.
 	Local bool `toml:"local"`
 	// For "file": lines of two users, "alice@a bob@b"; a relative path counts from the
@@ -173,11 +186,12 @@ type Groups struct {
 // Work is what users do, again and again.
 type Work struct {
 	// "chat": write to a contact, chosen by chance. "group": write to a group that
-	// one is in. "presence": sign off and on.
+	// one is in. "presence": sign off and on. "meet": write to a stranger of another
+	// node, chosen by chance, who does as [strangers] says; signed in or not.
 	Kind string `toml:"kind"`
 	// Who does it.
 	Users Selection `toml:"users"`
-	// To whom "chat" writes, if not to any contact.
+	// To whom "chat" writes, if not to any contact, and "meet", if not to anybody.
 	To Selection `toml:"to"`
 	// How long between two times on average; it is distributed exponentially. For
 	// "presence": how long one stays signed in.
@@ -190,6 +204,53 @@ type Work struct {
 	Until Duration `toml:"until"`
 	// Bytes of a message.
 	Size Size `toml:"size"`
+}
+
+// Strangers is what people do when a stranger writes to them: chances, 0 to 1. What is left
+// is that they do nothing.
+type Strangers struct {
+	// To answer who means well.
+	Reply float64 `toml:"reply"`
+	// To report and block who means well.
+	Report float64 `toml:"report"`
+	// To block who means well.
+	Block float64 `toml:"block"`
+	// To answer spam.
+	SpamReply float64 `toml:"spam-reply"`
+	// To report and block a spammer.
+	SpamReport float64 `toml:"spam-report"`
+	// To block a spammer.
+	SpamBlock float64 `toml:"spam-block"`
+	// How long they take for it, on average; distributed exponentially.
+	After Duration `toml:"after"`
+}
+
+// Attackers are nodes, or users, that attack. All nodes run the same program: what an
+// operator who is an attacker could change in it is that its own users have no limits,
+// and what it tells others.
+type Attackers struct {
+	// "spammer": users of the nodes write to strangers, all the time. "whitewasher": the
+	// same, but of the nodes one after the other, each for a while: fresh names.
+	// "traitor": as a spammer, of nodes that are known and go on with all other work.
+	// "mixed": the users spam, and their node holds them to its limits. "slander": the
+	// nodes tell others that the targets are bad.
+	Kind string `toml:"kind"`
+	// Which nodes.
+	Nodes Selection `toml:"nodes"`
+	// For "mixed": which users.
+	Users Selection `toml:"users"`
+	// The users who get the spam, if not everybody of other nodes than the attackers'.
+	To Selection `toml:"to"`
+	// For "slander": the nodes that are slandered.
+	Targets Selection `toml:"targets"`
+	// How long between two messages of a node, on average; of "mixed": of a user.
+	Every Duration `toml:"every"`
+	// For "whitewasher": how long a name is used.
+	Keep Duration `toml:"keep"`
+	// When it begins.
+	From Duration `toml:"from"`
+	// When it ends; "0s": with the scenario.
+	Until Duration `toml:"until"`
 }
 
 // Event is something that happens at a moment, and mostly ends some time later.

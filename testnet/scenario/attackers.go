@@ -1,0 +1,153 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Assault is one of the attackers.
+type Assault struct {
+	Attackers
+	Nodes   []int // that attack, in order
+	Who     []int // users who attack
+	To      []int // users who get it
+	Targets []int // nodes that are slandered
+}
+
+// Spam reports whether it consists of messages.
+func (a *Assault) Spam() bool { return a.Kind != "slander" }
+
+// parent is what stands behind a node's own name in its domain.
+func (n *Nodes) parent() string {
+	if n.Parent == "" {
+		return ""
+	}
+	return "." + n.Parent
+}
+
+// maxAge bounds how old a federation can be made.
+const maxAge = 366 * 24 * time.Hour
+
+// usual is what people do who were not told: see spec/reputation.md.
+var usual = Strangers{Reply: 0.6, Report: 0.003, Block: 0.01, SpamReply: 0.005, SpamReport: 0.1, SpamBlock: 0.2, After: Duration{time.Hour}}
+
+// strangers checks how people are.
+func (r *reader) strangers() {
+	s := &r.p.Strangers
+	for name, part := range map[string]float64{"reply": s.Reply, "report": s.Report, "block": s.Block,
+		"spam-reply": s.SpamReply, "spam-report": s.SpamReport, "spam-block": s.SpamBlock} {
+		if part < 0 || part > 1 {
+			r.wrong("strangers."+name, "%s is a chance: 0 to 1", name)
+		}
+	}
+	if s.Reply+s.Report+s.Block > 1 || s.SpamReply+s.SpamReport+s.SpamBlock > 1 {
+		r.wrong("strangers", "the chances add up to more than 1")
+	}
+	if r.p.Age.Duration < 0 || r.p.Age.Duration > maxAge {
+		r.wrong("age", "a federation is 0s to %v old", maxAge)
+	}
+}
+
+// What attackers need, by their kind; all may have every, from and until.
+var attackKinds = map[string][]string{
+	"spammer":     {"nodes"},
+	"whitewasher": {"nodes"},
+	"traitor":     {"nodes"},
+	"mixed":       {"users"},
+	"slander":     {"nodes", "targets"},
+}
+
+// attackers checks who attacks.
+func (r *reader) attackers() {
+	bad := map[int]bool{} // nodes of spammers
+	for i := range r.p.Attackers {
+		a := Assault{Attackers: r.p.Attackers[i]}
+		key := fmt.Sprintf("attackers[%d]", i)
+		if !r.attackNeeds(key, &a.Attackers) {
+			continue
+		}
+		if a.Until.Duration == 0 {
+			a.Until = r.p.Duration
+		}
+		if a.From.Duration >= a.Until.Duration || a.Until.Duration > r.p.Duration.Duration {
+			r.wrong(key, "from must be before until, and that not after the scenario's end")
+		}
+		if a.Every.Duration < time.Millisecond {
+			r.wrong(key+".every", "every must be 1ms or more")
+		}
+		r.whoAttacks(key, &a)
+		if a.Spam() {
+			for _, n := range a.Nodes {
+				bad[n] = true
+			}
+		}
+		r.p.Assaults = append(r.p.Assaults, a)
+	}
+	for i := range r.p.Assaults {
+		a := &r.p.Assaults[i]
+		if a.Spam() && len(a.Attackers.To) == 0 {
+			for u, p := range r.p.People {
+				if !bad[p.Node] && !slices.Contains(a.Who, u) {
+					a.To = append(a.To, u)
+				}
+			}
+		}
+	}
+}
+
+// attackNeeds checks that attackers have what their kind needs, and nothing else.
+func (r *reader) attackNeeds(key string, a *Attackers) bool {
+	needed, known := attackKinds[a.Kind]
+	if !known {
+		var all []string
+		for k := range attackKinds {
+			all = append(all, k)
+		}
+		slices.Sort(all)
+		r.wrong(key+".kind", "%q is no kind of attackers; there are %s", a.Kind, strings.Join(all, ", "))
+		return false
+	}
+	good := true
+	for name, has := range map[string]bool{"nodes": len(a.Nodes) > 0, "users": len(a.Users) > 0, "targets": len(a.Targets) > 0} {
+		switch needs := slices.Contains(needed, name); {
+		case needs && !has:
+			r.wrong(key, "%q needs %s", a.Kind, name)
+			good = false
+		case has && !needs:
+			r.wrong(key+"."+name, "%q has no %s", a.Kind, name)
+			good = false
+		}
+	}
+	if a.Kind == "slander" && len(a.To) > 0 {
+		r.wrong(key+".to", "%q has no to", a.Kind)
+		good = false
+	}
+	return good
+}
+
+func (r *reader) whoAttacks(key string, a *Assault) {
+	if a.Kind == "mixed" {
+		a.Who = r.chooseUsers(key+".users", a.Users)
+	} else {
+		a.Nodes = r.chooseNodes(key+".nodes", a.Attackers.Nodes)
+	}
+	if a.Kind == "slander" {
+		a.Targets = r.chooseNodes(key+".targets", a.Attackers.Targets)
+		return
+	}
+	if a.Kind != "mixed" {
+		for u, p := range r.p.People {
+			if slices.Contains(a.Nodes, p.Node) {
+				a.Who = append(a.Who, u)
+			}
+		}
+		if len(a.Who) == 0 {
+			r.wrong(key+".nodes", "these nodes have no users who could write")
+		}
+	}
+	if len(a.Attackers.To) > 0 {
+		a.To = r.chooseUsers(key+".to", a.Attackers.To)
+	}
+}
