@@ -45,18 +45,20 @@ const (
 	joinSlow      = 10 * time.Minute
 	watchEvery    = time.Minute // for changed addresses, or a lost table
 	connGrace     = time.Minute
+	tableRefresh  = 10 * time.Minute
 	settleStep    = 100 * time.Millisecond
 	settleSteps   = 20
 )
 
 // Bounds.
 const (
-	connsLow, connsHigh = 16, 48
-	perNetwork          = 2 // nodes of one /24 or /48 in the table
-	quorum              = 4 // records that are compared
-	hostKeyLabel        = "libp2p host key v1"
-	protocolPrefix      = "/parley"
-	maxBootstrap        = 16
+	maxConns       = 48
+	lowConns       = 3 // this part of them is left when there are too many
+	perNetwork     = 2 // nodes of one /24 or /48 in the table
+	quorum         = 4 // records that are compared
+	hostKeyLabel   = "libp2p host key v1"
+	protocolPrefix = "/parley"
+	maxBootstrap   = 16
 )
 
 // Config of a node of the DHT. Identity and Socket are needed.
@@ -71,7 +73,19 @@ type Config struct {
 	Addrs []netip.AddrPort
 	// Bootstrap tells where other nodes of the DHT may be; it is asked when few are known.
 	Bootstrap func(context.Context) []netip.AddrPort
+	Table     Table
 	Log       *slog.Logger // nil: no log
+}
+
+// Table says how much is done for the table. The zero value of a field stands for the
+// default.
+type Table struct {
+	// Refresh is how often its parts are looked up again. Default 10 min; at least 1 s.
+	Refresh time.Duration
+	// Conns is how many connections are kept, Grace for how long new ones stay in any
+	// case. Defaults 48 (and down to a third of it), 1 min.
+	Conns int
+	Grace time.Duration
 }
 
 // Node is this node's part in the DHT. It implements federation.Locator.
@@ -92,6 +106,8 @@ var _ federation.Locator = (*Node)(nil)
 
 // New makes a node that knows nobody yet: see Run. Close it before the socket.
 func New(cfg Config) (*Node, error) {
+	cfg.Table.Refresh = max(cmp.Or(cfg.Table.Refresh, tableRefresh), time.Second)
+	cfg.Table.Conns, cfg.Table.Grace = cmp.Or(cfg.Table.Conns, maxConns), cmp.Or(cfg.Table.Grace, connGrace)
 	n := &Node{cfg: cfg, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	seed := ed25519.NewKeyFromSeed(cfg.Identity.Key.Secret(hostKeyLabel))
 	var err error
@@ -117,7 +133,7 @@ func New(cfg Config) (*Node, error) {
 	n.kad, err = kad.New(n.host,
 		kad.Mode(mode), kad.ProtocolPrefix(protocolPrefix), kad.Validator(validator{}), kad.DisableProviders(),
 		kad.Datastore(newShelf()), kad.MaxRecordAge(maxLife), kad.AddressFilter(fence{cfg.Fence}.filter),
-		kad.RoutingTableFilter(n.diverse))
+		kad.RoutingTableFilter(n.diverse), kad.RoutingTableRefreshPeriod(cfg.Table.Refresh))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("dht: %w", err), n.host.Close(), n.back())
 	}
@@ -126,11 +142,12 @@ func New(cfg Config) (*Node, error) {
 
 // newHost makes a libp2p host that does nothing but QUIC on the socket.
 func (n *Node) newHost(conns *quicreuse.ConnManager) (host.Host, error) {
-	limits, err := resources()
+	t := n.cfg.Table
+	limits, err := resources(max(t.Conns, maxConns))
 	if err != nil {
 		return nil, err
 	}
-	manager, err := connmgr.NewConnManager(connsLow, connsHigh, connmgr.WithGracePeriod(connGrace))
+	manager, err := connmgr.NewConnManager(t.Conns/lowConns, t.Conns, connmgr.WithGracePeriod(t.Grace))
 	if err != nil {
 		return nil, err
 	}

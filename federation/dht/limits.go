@@ -19,10 +19,10 @@ const (
 	netBits6     = 48
 )
 
-// resources bounds connections, streams and memory.
-func resources() (network.ResourceManager, error) {
+// resources bounds connections, streams and memory, by how many connections are wanted.
+func resources(conns int) (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
-	limits.SystemBaseLimit.Conns, limits.SystemBaseLimit.ConnsInbound = 2*connsHigh, connsHigh
+	limits.SystemBaseLimit.Conns, limits.SystemBaseLimit.ConnsInbound = 2*conns, conns
 	limits.SystemLimitIncrease.Conns, limits.SystemLimitIncrease.ConnsInbound = 0, 0
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(maxMemory, maxFiles)), rcmgr.WithMetricsDisabled(),
 		rcmgr.WithLimitPerSubnet(

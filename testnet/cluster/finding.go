@@ -37,6 +37,7 @@ type Registers struct {
 	// Bootstrap is how many of the first nodes that are found by key are known to all.
 	// Default 3.
 	Bootstrap int
+	Table     dht.Table // of all nodes
 }
 
 // register makes what there is to find nodes by.
@@ -131,7 +132,7 @@ func (m *Machine) finders(r *running) (*federation.Directory, *federation.Notary
 		var err error
 		r.dht, err = dht.New(dht.Config{
 			Identity: &federation.Identity{Key: m.key}, Socket: r.links.Share(), Fence: fence, Server: true,
-			Addrs: []netip.AddrPort{m.Addr}, Bootstrap: m.bootstrap, Log: m.c.logOf(m.Name),
+			Addrs: []netip.AddrPort{m.Addr}, Bootstrap: m.bootstrap, Table: m.c.cfg.Registers.Table, Log: m.c.logOf(m.Name),
 		})
 		if err != nil {
 			return nil, nil, err

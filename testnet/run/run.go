@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"parley/federation"
+	"parley/federation/dht"
 	"parley/federation/vnet"
 	"parley/testnet/checks"
 	"parley/testnet/cluster"
@@ -159,6 +160,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	cfg := cluster.Config{
 		Seed: r.plan.Seed, Hosts: hosts, Link: r.link, Times: r.res.Options.Times, Registers: cluster.Registers{
 			TTL: r.plan.DNS.TTL.Duration, Latency: r.plan.DNS.Latency.Duration, Bootstrap: r.plan.DHT.Bootstrap,
+			Table: dht.Table{Refresh: r.plan.DHT.Refresh.Duration, Conns: r.plan.DHT.Connections, Grace: r.plan.DHT.Grace.Duration},
 		},
 		Note:  func(kind, text string) { r.event(Event{Kind: kind, Text: text}) },
 		Heard: r.heard,

@@ -20,6 +20,9 @@ const (
 // maxBootstrap is how many nodes of the DHT a node asks at once to join it.
 const maxBootstrap = 16
 
+// minConnections: with fewer, a table finds nobody.
+const minConnections = 6
+
 // finding reads [dns] and [dht].
 func (r *reader) finding() {
 	if len(r.problems) > 0 {
@@ -38,6 +41,9 @@ func (r *reader) finding() {
 		return
 	}
 	r.found("dht.nodes", d.Nodes, BySettings, ByKey)
+	if d.Connections < minConnections {
+		r.wrong("dht.connections", "a member of the DHT keeps %d connections or more", minConnections)
+	}
 	if d.Bootstrap < 1 || d.Bootstrap > maxBootstrap {
 		r.wrong("dht.bootstrap", "1 to %d nodes can be known from the beginning", maxBootstrap)
 	}

@@ -41,7 +41,7 @@ func Default() Scenario {
 		Link:     Link{Latency: &latency, Jitter: &jitter},
 		Contacts: Contacts{Graph: "all", Degree: 4, Users: Selection{"*"}}, Strangers: usual,
 		DNS: DNS{TTL: Duration{5 * time.Minute}, Latency: Duration{30 * time.Millisecond}},
-		DHT: DHT{Bootstrap: 3, Spread: Duration{20 * time.Second}},
+		DHT: DHT{Bootstrap: 3, Refresh: Duration{10 * time.Minute}, Connections: 48, Grace: Duration{time.Minute}, Spread: Duration{20 * time.Second}},
 	}
 }
 

@@ -139,6 +139,12 @@ type DHT struct {
 	Nodes Selection `toml:"nodes"`
 	// How many of them, the first ones, are known to all from the beginning.
 	Bootstrap int `toml:"bootstrap"`
+	// How often nodes look up the parts of their tables again.
+	Refresh Duration `toml:"refresh"`
+	// How many connections to other members a node keeps.
+	Connections int `toml:"connections"`
+	// For how long it keeps a new one in any case.
+	Grace Duration `toml:"grace"`
 	// Within how long the nodes start, one after the other, before the scenario begins.
 	Spread Duration `toml:"spread"`
 }
