@@ -129,6 +129,7 @@ func (m *Machine) assemble() (_ *running, err error) {
 	}
 	cfg := node.Config{
 		Store: r.store, Network: r.mesh, Passwords: m.c.passwords, Tokens: tokens, Log: log, Build: "testnet", Limits: m.c.cfg.Limits,
+		OpinionKey: m.key.Private(),
 	}
 	if m.c.cfg.Files != "" {
 		if cfg.Blobs, err = blob.Open(filepath.Join(m.c.cfg.Files, m.Label)); err != nil {

@@ -13,7 +13,6 @@ import (
 const (
 	maxVouchers   = 8
 	vouchersEvery = 12 * time.Hour
-	askingTime    = 5 * time.Second
 	patronsAsked  = 16
 )
 
@@ -39,15 +38,16 @@ func newEngineGate(w *world, n *node, asks bool) *engineGate {
 }
 
 func (g *engineGate) contact(from *node, user protocol.UserID) (bool, time.Duration) {
-	v := g.e.FirstContact(g.w.wall(), from.sender, user)
-	if g.asks && g.inquire(from) {
-		v.After = min(v.After, askingTime)
+	if g.asks {
+		g.inquire(from)
 	}
+	v := g.e.FirstContact(g.w.wall(), from.sender, user)
 	return v.Action == reputation.Admit, v.After
 }
 
-// inquire asks others about a node, if that is due, and takes their answers.
-func (g *engineGate) inquire(about *node) bool {
+// inquire asks others about a node, if that is due, and takes their answers. That the first
+// contact waits for them some seconds is no matter here.
+func (g *engineGate) inquire(about *node) {
 	now := g.w.wall()
 	var carried []reputation.Statement
 	if x, ok := about.gate.(*engineGate); ok {
@@ -55,7 +55,7 @@ func (g *engineGate) inquire(about *node) bool {
 	}
 	whom := g.e.Plan(now, about.sender, carried, g.w.rng)
 	if len(whom) == 0 {
-		return false
+		return
 	}
 	var told []reputation.Statement
 	for _, name := range whom {
@@ -64,7 +64,6 @@ func (g *engineGate) inquire(about *node) bool {
 		}
 	}
 	g.e.Learn(now, about.sender, carried, told)
-	return true
 }
 
 // ask asks a node for its opinion.

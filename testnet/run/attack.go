@@ -130,6 +130,9 @@ func (r *runner) reckon(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, u := range r.c.Users() { // their links would cost more than all that waits
+		u.SignOff()
+	}
 	if err := r.c.Welcome(); err != nil {
 		return err
 	}
