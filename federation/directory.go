@@ -51,7 +51,7 @@ type Locator interface {
 // called at once.
 type Directory struct {
 	cfg    DirectoryConfig
-	static map[protocol.Node]StaticPeer
+	static map[protocol.Node]*StaticPeer
 	local  bool // this node keeps to its machine
 
 	mu    sync.Mutex
@@ -68,13 +68,13 @@ var _ Finder = (*Directory)(nil)
 
 // NewDirectory makes one.
 func NewDirectory(cfg DirectoryConfig) *Directory {
-	d := &Directory{cfg: cfg, static: map[protocol.Node]StaticPeer{}, found: map[protocol.Node]found{}}
+	d := &Directory{cfg: cfg, static: map[protocol.Node]*StaticPeer{}, found: map[protocol.Node]found{}}
 	d.local = ScopeOf(cfg.Store.Meta().Node) == LoopbackScope
 	if cfg.Resolver == nil {
 		d.cfg.Resolver = net.DefaultResolver
 	}
-	for _, p := range cfg.Static {
-		d.static[p.Name] = p
+	for i := range cfg.Static {
+		d.static[cfg.Static[i].Name] = &cfg.Static[i]
 	}
 	return d
 }

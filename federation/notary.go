@@ -43,7 +43,7 @@ type StaticPeer struct {
 type Notary struct {
 	cfg    NotaryConfig
 	self   protocol.Node
-	static map[protocol.Node]StaticPeer
+	static map[protocol.Node]*StaticPeer
 }
 
 var (
@@ -53,13 +53,13 @@ var (
 
 // NewNotary makes one for the node of the store.
 func NewNotary(cfg NotaryConfig) *Notary {
-	n := &Notary{cfg: cfg, self: cfg.Store.Meta().Node, static: map[protocol.Node]StaticPeer{}}
+	n := &Notary{cfg: cfg, self: cfg.Store.Meta().Node, static: map[protocol.Node]*StaticPeer{}}
 	n.cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.Rations == nil {
 		n.cfg.Rations = NewRations(RationLimits{})
 	}
-	for _, p := range cfg.Static {
-		n.static[p.Name] = p
+	for i := range cfg.Static {
+		n.static[cfg.Static[i].Name] = &cfg.Static[i]
 	}
 	return n
 }
@@ -187,7 +187,10 @@ func (n *Notary) pin(p *store.Peer) ed25519.PublicKey {
 	if p.Pin != nil {
 		return p.Pin
 	}
-	return n.static[p.Name].Key
+	if s, ok := n.static[p.Name]; ok {
+		return s.Key
+	}
+	return nil
 }
 
 // keyIn is a key among those known of a peer, or nil.

@@ -110,7 +110,7 @@ func (n *Notary) Peer(name protocol.Node) (*store.Peer, bool, error) {
 }
 
 // withStatic fills in what the settings say and the store does not.
-func withStatic(p *store.Peer, s StaticPeer) {
+func withStatic(p *store.Peer, s *StaticPeer) {
 	if p.Pin == nil {
 		p.Pin = s.Key
 	}

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -132,10 +134,17 @@ func newRunner(p *scenario.Plan, clock *vtime.Clock, o Options) *runner {
 	}
 }
 
+// softMemory is from where on the collector works for memory rather than for time, in
+// bytes.
+const softMemory = 1700 << 20
+
 func (r *runner) carryOut() (*Result, error) {
 	if !r.res.Options.Real && r.live == nil {
 		// What runs in a bubble waits for one another: a second processor only costs.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(softMemory))
 	}
 	before := machineNow()
 	err := r.clock.Run(r.run)
