@@ -45,7 +45,7 @@ is like, what goes wrong and when, and what must hold in the end.
   parley testnet up my.toml              keep it up, for clients outside and faults by hand
   parley testnet reference               all that a scenario can say`,
 	}
-	cmd.AddCommand(newTestnetRun(), newTestnetUp(), newTestnetList(), newTestnetShow(), newTestnetCompare(), newTestnetReference())
+	cmd.AddCommand(newTestnetRun(), newTestnetUp(), newTestnetScale(), newTestnetList(), newTestnetShow(), newTestnetCompare(), newTestnetReference())
 	cmd.AddCommand(newTestnetOrders()...)
 	return cmd
 }

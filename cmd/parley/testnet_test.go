@@ -85,3 +85,11 @@ func TestProgressLine(t *testing.T) {
 		}
 	}
 }
+
+func TestTestnetScale(t *testing.T) {
+	out := good(t, "", "testnet", "scale", "hello", "lossy", "--dir", t.TempDir())
+	if !strings.Contains(out, "hello") || !strings.Contains(out, "lossy") || strings.Count(out, "MiB") != 2 {
+		t.Error(out)
+	}
+	fails(t, exitUsage, parley(t, "", "testnet", "scale", "nothing"), "no scenario")
+}
