@@ -211,15 +211,21 @@ func (g *group) takeReaders(e *commandEvent) error {
 			return err
 		}
 		head, err := tx.Head(g.t.id)
+		if err == nil && head.Rev == 0 { // nothing has happened yet: a replica is one of some revision
+			first := g.n.remoteRequest(g.rec.Owner, &protocol.Request{Set: &protocol.Set{}})
+			err = g.log(tx, first, eventDesc, descEvent{Public: g.rec.Public, Trusted: g.rec.Trusted, Defacs: g.rec.Defacs})
+			head.Rev = 1
+		}
 		if err != nil {
 			return err
 		}
 		return tx.PutFollower(&store.Follower{Topic: g.t.id, Node: e.from.Name, Rev: head.Rev})
 	})
-	if err == nil {
-		e.q.ok(200, nil)
+	if err != nil {
+		return err
 	}
-	return err
+	e.q.ok(200, nil)
+	return g.refresh()
 }
 
 // repeat answers as the command was answered.
