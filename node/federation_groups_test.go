@@ -413,7 +413,12 @@ func TestGroupWithdrawnFirst(t *testing.T) {
 	withTrio(t, func(r *trio) {
 		from := federation.Peer{Name: r.b.name}
 		key, now := []byte("0123456789abcdef"), time.Now().UnixMilli()
-		vs, err := r.a.n.Deliver(context.Background(), from, 0, []federation.Incoming{{N: 1, Post: &s2s.Post{N: 1, Topic: r.group, At: now,
+		var taken uint64 // what b has sent by itself
+		r.a.view(func(tx store.Tx) (err error) {
+			taken, err = tx.Cursor(r.b.name, 0)
+			return err
+		})
+		vs, err := r.a.n.Deliver(context.Background(), from, 0, []federation.Incoming{{N: taken + 1, Post: &s2s.Post{N: taken + 1, Topic: r.group, At: now,
 			Withdraw: &s2s.Withdraw{Key: key, Group: r.group, At: now}}}})
 		if err != nil || len(vs) != 1 || vs[0].Outcome != s2s.Applied {
 			t.Fatalf("the withdrawal is answered %v, %v", vs, err)
