@@ -49,6 +49,7 @@ type node struct {
 	key  *federation.Key
 	at   netip.AddrPort
 	dir  string
+	disk *clocked
 	book *book
 
 	db   store.Store
@@ -125,9 +126,13 @@ func (n *node) start() {
 	if err != nil {
 		n.w.Fatal(err)
 	}
-	n.db = db
+	if n.disk == nil {
+		n.disk = new(clocked)
+	}
+	n.disk.Store = db
+	n.db = n.disk
 	if n.w.plan != nil {
-		n.db = n.w.plan(db)
+		n.db = n.w.plan(n.db)
 	}
 	if n.w.over != nil {
 		n.host, err = n.w.over(n)

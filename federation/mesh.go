@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,7 +29,8 @@ const (
 type Mesh struct {
 	cfg    Config
 	self   protocol.Node
-	boot   uint64
+	boot   uint64 // number of this start
+	began  time.Time
 	log    *slog.Logger
 	quiet  quiet // says the same thing once
 	dials  chan struct{}
@@ -82,7 +84,9 @@ func (m *Mesh) Run(ctx context.Context, h Handler, l Logs) error {
 	if m.gate == nil {
 		m.gate = gateOf(h)
 	}
-	m.boot = uint64(time.Now().UnixMilli())
+	if err := m.begin(); err != nil {
+		return err
+	}
 	var cancel context.CancelFunc
 	m.ctx, cancel = context.WithCancel(ctx)
 	m.mu.Lock()
@@ -101,6 +105,29 @@ func (m *Mesh) Run(ctx context.Context, h Handler, l Logs) error {
 	m.Wake(waiting...)
 	m.Wake(partners...)
 	return m.accept()
+}
+
+// valueBoot is where the number of the last start is kept, in 8 bytes.
+const valueBoot = "federation boot"
+
+// begin gives this start its number: the time, in ms since 1970, unless the clock was set
+// back since the last.
+func (m *Mesh) begin() error {
+	m.began = time.Now()
+	err := m.cfg.Store.Update(func(tx store.Tx) error {
+		m.boot = uint64(m.began.UnixMilli())
+		switch last, err := tx.Value(valueBoot); {
+		case err == nil && len(last) == 8:
+			m.boot = max(m.boot, binary.BigEndian.Uint64(last)+1)
+		case err != nil && !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+		return tx.PutValue(valueBoot, binary.BigEndian.AppendUint64(nil, m.boot))
+	})
+	if err != nil {
+		return fmt.Errorf("federation: count the start: %w", err)
+	}
+	return nil
 }
 
 // reunion is how long ago a link may have been that a node which starts makes anew, once:

@@ -29,7 +29,7 @@ type act struct {
 
 // Sometimes nothing but messages happens, most often something does.
 var acts = []string{"write", "write", "write", "write", "write", "sever", "block", "unblock", "unblock", "kill", "halt",
-	"start", "start", "stall", "refuse", "later", "please", "please", "keep", "long"}
+	"start", "start", "stall", "refuse", "later", "please", "please", "keep", "long", "full", "room", "room", "jump"}
 
 func drawAct(r *rapid.T) act {
 	return act{
@@ -184,6 +184,7 @@ func (p *play) run(schedule []act) []string {
 	// All is well again.
 	for i := range 2 {
 		p.feel(i, "")
+		p.node(i).disk.full.Store(false)
 		p.net.Unblock(p.node(i).at, p.node(1-i).at)
 		if p.node(i).stop == nil {
 			p.node(i).start()
@@ -230,8 +231,13 @@ func (p *play) write(from, i, n int) {
 		if a.stop == nil {
 			return
 		}
-		p.written[from][i]++
-		a.write(b, i, p.written[from][i])
+		k := p.written[from][i] + 1
+		if err := a.tryWrite(b, i, k); errors.Is(err, store.ErrFull) {
+			return // the author knows
+		} else if err != nil {
+			p.Fatal(err)
+		}
+		p.written[from][i] = k
 	}
 }
 
@@ -257,6 +263,7 @@ func (p *play) do(a act) {
 		}
 	case "start":
 		if n.stop == nil {
+			n.disk.full.Store(false)
 			n.start()
 		}
 	case "copy", "setback":
@@ -270,7 +277,19 @@ func (p *play) do(a act) {
 			n.putBack(p.copies[a.from], a.n%2 == 0)
 			p.back++
 		}
+		n.disk.full.Store(false)
 		n.start()
+	case "full", "room":
+		n.disk.full.Store(a.what == "full")
+	case "jump": // up to ten days, mostly while it runs
+		if a.n%4 == 0 && n.stop != nil {
+			n.kill()
+		}
+		n.disk.ahead.Add(int64(time.Duration(a.n-20) * 12 * time.Hour))
+		if n.stop == nil {
+			n.disk.full.Store(false)
+			n.start()
+		}
 	case "keep":
 		if n.stop != nil {
 			n.mesh.Keep(other.name, a.n%2 == 0)

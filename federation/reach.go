@@ -98,7 +98,7 @@ func (p *remote) holds() bool {
 // held.
 func (p *remote) proves(who ConnPeer) bool {
 	from := who.Addr.Addr().Unmap()
-	last := slices.MaxFunc([]time.Time{p.since, p.tried, time.UnixMilli(int64(p.m.boot))}, time.Time.Compare)
+	last := slices.MaxFunc([]time.Time{p.since, p.tried, p.m.began}, time.Time.Compare)
 	return p.m.cfg.Reach == ReachAuto && !who.Dialed && public(from) && p.link == nil && time.Since(last) > natMemory
 }
 
