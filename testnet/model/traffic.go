@@ -18,12 +18,15 @@ type contact struct {
 
 // nextContact plans the next first contact of an honest node's users.
 func (w *world) nextContact(n *node) {
-	rate := contactsADay * float64(n.users)
+	rate := w.rate * float64(n.users)
 	w.after(w.random(time.Duration(float64(day)/rate)), func() {
 		if n.gone {
 			return
 		}
 		w.nextContact(n)
+		if w.now < w.quietUntil {
+			return
+		}
 		if to := w.pick(n); to != nil {
 			c := &contact{from: n, to: to, sender: w.rng.IntN(n.users), user: w.rng.IntN(to.users), made: w.now, waits: w.now}
 			w.meter.begin(w, c)
@@ -47,7 +50,7 @@ func (w *world) pick(n *node) *node {
 }
 
 // strict reports whether policies decide. Before, the honest make acquaintance.
-func (w *world) strict() bool { return w.now >= w.start-strictBefore }
+func (w *world) strict() bool { return w.strictAlways || w.now >= w.start-strictBefore }
 
 // try is one attempt to deliver a first contact of an honest node. What is refused waits
 // at its sender for as long as it was told.
@@ -78,20 +81,21 @@ func (w *world) try(c *contact) {
 // deliver gives a first contact to its receiver, who will react.
 func (w *world) deliver(c *contact) {
 	w.meter.deliver(w, c)
-	reply, report, block := pReply, pReport, pBlock
+	h := &w.habits
+	reply, report, block := h.Reply, h.Report, h.Block
 	switch {
 	case c.spam:
-		reply, report, block = pReplySpam, pReportSpam, pBlockSpam
+		reply, report, block = h.SpamReply, h.SpamReport, h.SpamBlock
 	case c.from.role == camouflaged:
 		reply, report, block = 0.3, 0.01, 0.03
 	}
 	switch r := w.rng.Float64(); {
 	case r < reply:
-		w.after(w.random(3*time.Hour), func() { w.reply(c) })
+		w.after(w.random(h.ReplyAfter), func() { w.reply(c) })
 	case r < reply+report:
-		w.after(w.random(2*time.Hour), func() { w.report(c) })
+		w.after(w.random(h.ReportAfter), func() { w.report(c) })
 	case r < reply+report+block:
-		w.after(w.random(2*time.Hour), func() { w.react(c, reputation.Block) })
+		w.after(w.random(h.ReportAfter), func() { w.react(c, reputation.Block) })
 	default:
 		w.after(ignoredAfter, func() { w.react(c, reputation.Ignored) })
 	}

@@ -88,7 +88,14 @@ type world struct {
 	gates  func(*node) gate
 	parted bool
 	meter  meter
-	notes  []func() string // what a result says besides the table
+	habits Habits
+	rate   float64 // first contacts a day that an honest user begins
+	newOf  uint32  // of 100 users have a young account
+	// strictAlways lets policies decide from the beginning on, quietUntil is when the honest
+	// begin to write.
+	strictAlways bool
+	quietUntil   time.Duration
+	notes        []func() string // what a result says besides the table
 }
 
 // targets are nodes as receivers, by number of users.
@@ -113,10 +120,17 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (w *world) wall() time.Time { return epoch.Add(w.now) }
 
-func newWorld(cfg Config, p Policy) *world {
+// emptyWorld has no nodes.
+func emptyWorld(cfg Config, p Policy) *world {
 	w := &world{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 77)), byName: map[protocol.Node]*node{},
-		start: cfg.Warm, end: cfg.Warm + cfg.Length, meter: newMeter(cfg.Length)}
+		start: cfg.Warm, end: cfg.Warm + cfg.Length, meter: newMeter(cfg.Length), habits: habits(), rate: contactsADay, newOf: newUsers,
+		circle: make([]targets, 1)}
 	w.gates = p.gates(w)
+	return w
+}
+
+func newWorld(cfg Config, p Policy) *world {
+	w := emptyWorld(cfg, p)
 	w.circle = make([]targets, max(1, cfg.Nodes/circleSize))
 	for i := range cfg.Nodes {
 		users := max(3, int(float64(cfg.Users)/math.Pow(float64(i+1), 0.75)))
@@ -193,6 +207,11 @@ func (w *world) random(mean time.Duration) time.Duration {
 // run plays an attack.
 func (w *world) run(ctx context.Context, a Attack) error {
 	w.at(w.start, w.newcomers)
+	return w.play(ctx, a)
+}
+
+// play is run without newcomers.
+func (w *world) play(ctx context.Context, a Attack) error {
 	a.plan(w)
 	for i := 0; len(w.queue.heap) > 0; i++ {
 		if i%4096 == 0 && ctx.Err() != nil {
@@ -230,7 +249,7 @@ func (w *world) reporter(n *node, user int) reputation.Reporter {
 	switch h := uint32(user)*2654435761 ^ uint32(n.id)*40503; {
 	case n.joined > 0:
 		r.Age, r.Partners = w.now-n.joined, newcomerPeers
-	case h%100 < newUsers:
+	case h%100 < w.newOf:
 		r.Age, r.Partners = 3*day, 1
 	}
 	return r

@@ -150,6 +150,9 @@ func (r *runner) carryOut() (*Result, error) {
 	err := r.clock.Run(r.run)
 	r.res.machine(before)
 	if err == nil {
+		err = r.twin()
+	}
+	if err == nil {
 		r.judge()
 	}
 	return r.res, err

@@ -59,6 +59,23 @@ var attackKinds = map[string][]string{
 	"slander":     {"nodes", "targets"},
 }
 
+// model checks that the model can simulate the scenario.
+func (r *reader) model() {
+	if !r.p.Model {
+		return
+	}
+	for i, a := range r.p.Assaults {
+		if a.Kind != "spammer" || len(a.Attackers.To) > 0 || a.Until != r.p.Duration || a.Every != r.p.Assaults[0].Every || a.From != r.p.Assaults[0].From {
+			r.wrong(fmt.Sprintf("attackers[%d]", i), "the model has spammers only, all alike, who write to everybody to the end")
+		}
+	}
+	for i, j := range r.p.Jobs {
+		if j.Kind != "meet" || j.To != nil || j.From.Duration > 0 || j.Until != r.p.Duration || j.Every != r.p.Jobs[0].Every {
+			r.wrong(fmt.Sprintf("work[%d]", i), "the model has \"meet\" only, the same for all, from the beginning to the end")
+		}
+	}
+}
+
 // attackers checks who attacks.
 func (r *reader) attackers() {
 	bad := map[int]bool{} // nodes of spammers

@@ -38,6 +38,8 @@ var Figures = map[string]string{
 	"spam_throttled":   "seconds from the first attack until spam stays below a tenth of its peak hour, on average of 6 hours",
 	"closed_bad":       "the part of the nodes that know of a spamming one and have closed it in the end, 0 to 1",
 	"closed_good":      "the part of the nodes that know of a good one and have closed it in the end, 0 to 1",
+	"model_spam":       "as spam, of the simulation, if there is one; the mean of 5",
+	"model_late":       "as contacts_late, of the simulation",
 	"presence_wrong":   "contacts whose state is shown wrongly in the end",
 	"presence_notices": "notices of presence that clients got",
 	"sign_ins":         "sessions that were begun",

@@ -142,6 +142,7 @@ func (r *reader) plan(s *Scenario) (*Plan, error) {
 		r.work()
 		r.strangers()
 		r.attackers()
+		r.model()
 		r.events()
 		r.checks()
 	}

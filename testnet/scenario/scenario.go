@@ -37,6 +37,10 @@ type Scenario struct {
 	// so long, and those who know each other have written and been answered.
 	Age Duration `toml:"age"`
 
+	// Whether the same is simulated without links, stores and clients, too, to compare: see
+	// the figures model_… Strangers, "meet" and "spammer" only.
+	Model bool `toml:"model"`
+
 	// The usual link between two nodes.
 	Link Link `toml:"link"`
 	// Links that are not usual.
