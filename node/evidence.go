@@ -127,6 +127,7 @@ func (s *standing) tend() {
 		s.n.log.Error("what is known of other nodes not stored", "err", err)
 	}
 	s.n.start(s.gather)
+	s.n.start(s.file)
 }
 
 // silence finds first contacts without a reaction.

@@ -26,6 +26,7 @@ type metrics struct {
 	limited   *prometheus.CounterVec
 	inquiries prometheus.Counter
 	opinions  *prometheus.CounterVec
+	filings   *prometheus.CounterVec
 	forged    prometheus.Counter
 	rewritten prometheus.Counter
 }
@@ -54,6 +55,8 @@ func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
 		forged:    counter("messages_forged_total", "Messages of groups of other nodes that are not shown, since their authors did not sign them."),
 		rewritten: counter("group_logs_rewritten_total", "Groups of other nodes that are not followed any more, since their homes told another history than before."),
 		inquiries: counter("inquiries_total", "Times that other nodes were asked about one that is new."),
+		filings: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_filings_total",
+			Help: "Blame of third nodes filed with witnesses: ours with others, theirs here."}, []string{"whose", "outcome"}),
 		opinions: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_opinions_total",
 			Help: "Questions of other nodes about third ones, by what became of them."}, []string{"answer"}),
 		knocks: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_knocks_total",

@@ -82,39 +82,54 @@ func (s *standing) inquire(who reputation.Sender, carried []reputation.Statement
 	defer stop()
 	var mu sync.Mutex
 	var told []reputation.Statement
+	var filed []reputation.Testimony
 	var wg sync.WaitGroup
 	for _, peer := range whom {
 		wg.Go(func() {
-			st, ok := s.ask(ctx, peer, who.Name, reputation.Told)
-			if ok {
-				mu.Lock()
-				told = append(told, st...)
-				mu.Unlock()
+			own, passed, err := s.ask(ctx, peer, who.Name)
+			if err != nil {
+				s.n.log.Debug("no opinion", "peer", peer, "about", who.Name, "err", err)
+				return
 			}
+			mu.Lock()
+			told, filed = append(told, own...), append(filed, passed...)
+			mu.Unlock()
 		})
 	}
 	wg.Wait()
 	s.with(func(e *reputation.Engine, now time.Time) {
-		e.Learn(now, who, carried, told)
+		e.Learn(now, who, carried, told, filed...)
 		delete(s.asking, who.Name)
 	})
 }
 
-// ask asks a peer what it says of a node.
-func (s *standing) ask(ctx context.Context, peer, about protocol.Node, kind reputation.Kind) ([]reputation.Statement, bool) {
-	wire, err := s.askWire(ctx, peer, about, kind)
+// ask asks a peer what it says of a node, and what others have filed with it.
+func (s *standing) ask(ctx context.Context, peer, about protocol.Node) (told []reputation.Statement, filed []reputation.Testimony, err error) {
+	wire, err := s.askWire(ctx, peer, about, reputation.Told)
 	if err != nil {
-		return nil, false
+		return nil, nil, err
 	}
-	var good []reputation.Statement
-	for _, st := range s.open([][]byte{wire}) {
-		if st.By == peer && st.About == about && st.Kind == kind {
-			good = append(good, st)
+	a, err := reputation.ParseAnswer(wire)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, w := range a.Wires {
+		st, err := reputation.OpenStatement(w, s.keyOf, time.Now())
+		switch {
+		case err != nil, st.About != about, st.By == s.n.name: // whose key is not known here counts nothing
+		case st.Kind == reputation.Told && st.By == peer:
+			told = append(told, st)
+		case st.Kind == reputation.Filed:
+			filed = append(filed, reputation.Testimony{Statement: st, Via: peer})
 		}
 	}
-	return good, true
+	for i := range filed {
+		filed[i].Share = a.Share(len(filed))
+	}
+	return told, filed, nil
 }
 
+// askWire asks a peer for its word about a node.
 func (s *standing) askWire(ctx context.Context, peer, about protocol.Node, kind reputation.Kind) ([]byte, error) {
 	a, err := s.n.ask(ctx, peer, &s2s.Ask{Opinion: append([]byte{byte(kind)}, about...)})
 	if err != nil {
@@ -123,15 +138,56 @@ func (s *standing) askWire(ctx context.Context, peer, about protocol.Node, kind 
 	return a.Opinion, nil
 }
 
+// file tells witnesses what users here hold against other nodes.
+func (s *standing) file() {
+	if s.n.cfg.OpinionKey == nil || s.n.cfg.Federation.Mute {
+		return
+	}
+	var all []reputation.Accusation
+	s.with(func(e *reputation.Engine, now time.Time) { all = e.Accuse(now, s.n.name) })
+	ctx, stop := context.WithTimeout(s.n.outside, askingTime)
+	defer stop()
+	for _, a := range all {
+		wire, err := a.Sign(s.n.cfg.OpinionKey)
+		if err != nil {
+			s.n.log.Error("blame not filed", "about", a.About, "err", err)
+			continue
+		}
+		for _, w := range a.Witnesses {
+			_, err := s.n.ask(ctx, w, &s2s.Ask{Opinion: append([]byte{byte(reputation.Filed)}, wire...)})
+			s.n.log.Info("blame of a node is filed with another", "about", a.About, "with", w, "err", err)
+			s.n.metrics.filings.WithLabelValues("ours", outcome(err)).Inc()
+		}
+	}
+}
+
+func outcome(err error) string {
+	if err != nil {
+		return "refused"
+	}
+	return "taken"
+}
+
+// takeFiled keeps what a peer has filed about a third node.
+func (s *standing) takeFiled(from federation.Peer, wire []byte) *s2s.Answer {
+	st, err := reputation.OpenStatement(wire, s.keyOf, time.Now())
+	if err != nil {
+		return failed(protocol.Malformed)
+	}
+	taken := false
+	s.with(func(e *reputation.Engine, now time.Time) { taken = e.TakeFiled(now, from.Name, st, wire) })
+	if !taken {
+		s.n.metrics.filings.WithLabelValues("theirs", "refused").Inc()
+		return failed(protocol.Denied)
+	}
+	s.n.metrics.filings.WithLabelValues("theirs", "taken").Inc()
+	return &s2s.Answer{Opinion: []byte{byte(reputation.Filed)}}
+}
+
 // answer says what we think of a node to a peer that may ask, or to that node itself.
 func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 	if s.n.cfg.OpinionKey == nil || s.n.cfg.Federation.Mute || len(in) < 2 {
 		return failed(protocol.NotOffered)
-	}
-	kind := reputation.Kind(in[0])
-	about, err := protocol.ParseNode(string(in[1:]))
-	if err != nil || kind != reputation.Carried && kind != reputation.Told || (kind == reputation.Carried) != (about == from.Name) {
-		return failed(protocol.Malformed)
 	}
 	may := false
 	s.with(func(e *reputation.Engine, now time.Time) { may = e.MayAnswer(now, from.Name) })
@@ -139,7 +195,18 @@ func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 		s.n.metrics.opinions.WithLabelValues("refused").Inc()
 		return (&waiting{opinionPause, "questions about others"}).answer()
 	}
+	kind := reputation.Kind(in[0])
+	if kind == reputation.Filed {
+		return s.takeFiled(from, in[1:])
+	}
+	about, err := protocol.ParseNode(string(in[1:]))
+	if err != nil || kind != reputation.Carried && kind != reputation.Told || (kind == reputation.Carried) != (about == from.Name) {
+		return failed(protocol.Malformed)
+	}
 	wire, err := s.opinion(question{kind, about})
+	if err == nil && kind == reputation.Told {
+		wire = s.withFiled(wire, about, from.Name)
+	}
 	switch {
 	case err != nil:
 		return failed(err)
@@ -149,6 +216,17 @@ func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 	}
 	s.n.metrics.opinions.WithLabelValues("answered").Inc()
 	return &s2s.Answer{Opinion: wire}
+}
+
+// withFiled is what we say of a node and what others have filed here; nil: nothing.
+func (s *standing) withFiled(own []byte, about, asker protocol.Node) []byte {
+	var filed [][]byte
+	askers := 0
+	s.with(func(e *reputation.Engine, now time.Time) { filed, askers = e.Dossier(now, about, asker) })
+	if own == nil && len(filed) == 0 {
+		return nil
+	}
+	return reputation.NewAnswer(own, filed, askers).Encode()
 }
 
 // What being asked may cost, and tell: an answer is made once, and given again until it is

@@ -192,3 +192,39 @@ func TestOpinionsAreCheap(t *testing.T) {
 		}
 	})
 }
+
+// What two nodes hold against x is filed with witnesses, who have never seen x, and there
+// found by those to whom it comes next.
+func TestFiledBlameIsFound(t *testing.T) {
+	witnesses, victims := []protocol.Node{nodeB, nodeC, "d.localhost"}, []protocol.Node{"e.localhost", "f.localhost"}
+	names := append(append([]protocol.Node{nodeA, nodeX}, witnesses...), victims...)
+	inFederation(t, nil, names, func(r *fed) {
+		a, x := r.sites[nodeA], r.sites[nodeX]
+		for _, w := range witnesses {
+			r.sites[w].lived(past{nodeA: friend, victims[0]: friend, victims[1]: friend})
+		}
+		friends := past{}
+		for _, w := range witnesses {
+			friends[w] = friend
+		}
+		a.lived(friends)
+		friends[nodeX] = spammer
+		for _, v := range victims {
+			r.sites[v].lived(friends)
+			a.know(v)
+		}
+		a.know(nodeX)
+		alice := a.user("alice")
+		x.user("xeno")
+		pass(6 * time.Minute)
+		if d, ok := arrives(a, x, alice, time.Hour); ok {
+			t.Errorf("arrived after %v", d)
+		}
+		got(t, []string{a.n.ExplainStanding(nodeX)}, "x.localhost (closed)", "own evidence   good 0.00, bad 0.00", "blame 0.8")
+		for _, w := range witnesses {
+			if s := r.sites[w].n.ExplainStanding(nodeX); !strings.Contains(s, "never seen") {
+				t.Errorf("%s has seen x:\n%s", w, s)
+			}
+		}
+	})
+}

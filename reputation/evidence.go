@@ -95,6 +95,7 @@ func (e *Engine) Observe(now time.Time, s Sender, ev Event, by Reporter) float64
 	}
 	e.poolLearns(at, p, good, bad)
 	e.settle(at, p, good, bad)
+	e.judgeAccusers(at, p, good, bad)
 	p.P += good
 	p.Ps += good
 	p.N += bad
@@ -102,6 +103,9 @@ func (e *Engine) Observe(now time.Time, s Sender, ev Event, by Reporter) float64
 	p.Long = max(0, min(longCap, p.Long+good-bad))
 	if bad >= 0.5 {
 		p.Doubt = true
+		if len(e.accuse) < maxAccusals {
+			e.accuse[p.Name] = true
+		}
 		e.judge(at, p)
 	}
 	e.count(at, p)

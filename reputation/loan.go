@@ -32,21 +32,21 @@ const (
 )
 
 // Learn takes what is said of a peer: what it carries and what those who were asked
-// answered, opened; told must hold answers of those who were asked only. It replaces what
-// was learnt before, unless there is nothing: silence may be our own link's fault, and
+// answered, opened; told must hold answers of those who were asked only, filed what they
+// have passed on. It replaces what was learnt before, unless there is nothing: silence may be our own link's fault, and
 // neither forgives nor takes a loan away.
-func (e *Engine) Learn(now time.Time, s Sender, carried, told []Statement) {
+func (e *Engine) Learn(now time.Time, s Sender, carried, told []Statement, filed ...Testimony) {
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
 	p.decay(at)
 	carried = about(p.Name, Carried, carried[:min(len(carried), maxCarried)])
 	told = about(p.Name, Told, told)
-	if len(carried)+len(told) == 0 {
+	if len(carried)+len(told)+len(filed) == 0 {
 		return
 	}
 	e.learnAge(at, p, carried, told)
-	if len(told) > 0 {
-		e.learnBlame(at, p, told)
+	if len(told)+len(filed) > 0 {
+		e.learnBlame(at, now.Unix(), p, told, filed)
 	}
 	e.borrow(at, p, append(told, carried...))
 	p.Doubt = false
@@ -95,17 +95,23 @@ func (e *Engine) learnAge(now Time, p *Peer, carried, told []Statement) {
 }
 
 // learnBlame adds up what trusted peers hold against a peer, without the loudest.
-func (e *Engine) learnBlame(now Time, p *Peer, told []Statement) {
-	var slow, fast, maxSlow, maxFast float64
+func (e *Engine) learnBlame(now Time, wall int64, p *Peer, told []Statement, filed []Testimony) {
+	var all []blame
 	for _, s := range told {
-		t, _ := e.trust(now, s.By)
-		if t == 0 {
-			continue
+		if t, _ := e.trust(now, s.By); t > 0 {
+			w := max(t, blameLeast)
+			all = append(all, blame{s.By, w * min(blameEach, least(s.Bad)), w * min(blameEach, least(s.Lately))})
 		}
-		w := max(t, blameLeast)
-		a, b := w*min(blameEach, least(s.Bad)), w*min(blameEach, least(s.Lately))
-		slow, fast = slow+a, fast+b
-		maxSlow, maxFast = max(maxSlow, a), max(maxFast, b)
+	}
+	all = e.hearFiled(now, wall, p, filed, all)
+	var slow, fast, maxSlow, maxFast float64
+	p.Accusers = nil
+	for _, b := range all {
+		slow, fast = slow+b.slow, fast+b.fast
+		maxSlow, maxFast = max(maxSlow, b.slow), max(maxFast, b.fast)
+		if b.slow > 0 && len(p.Accusers) < maxAccusers {
+			p.Accusers = append(p.Accusers, b.by)
+		}
 	}
 	p.Blame, p.FastBlame = min(blameMost, slow-maxSlow), min(blameMost, fast-maxFast)
 }
@@ -196,15 +202,20 @@ func (e *Engine) settle(now Time, p *Peer, good, bad float64) {
 	}
 }
 
+// record takes down how right a recommender was.
+func (c *Credit) record(right, wrong float64) {
+	c.Right += right
+	c.Wrong += wrong
+	if c.Right+c.Wrong > maxRecords {
+		c.Right *= 0.9
+		c.Wrong *= 0.9
+	}
+}
+
 // answers for a share of an outcome.
 func (p *Peer) answers(now Time, share, good, bad float64, fresh bool) {
 	p.Credit.decay(now)
-	p.Right += good * share
-	p.Wrong += bad * share
-	if p.Right+p.Wrong > maxRecords {
-		p.Right *= 0.9
-		p.Wrong *= 0.9
-	}
+	p.record(good*share, bad*share)
 	if fresh {
 		p.NewGood += good * share
 		p.NewBad += bad * share

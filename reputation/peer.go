@@ -32,7 +32,10 @@ type Peer struct {
 	Loans  []Loan
 	Repaid bool // own evidence took the place of the loans
 	Asked  Time // when others were asked about it
-	Doubt  bool // something bad happened since
+	Filed  Time // when blame of it was filed
+	// Accusers are those of whose blame FastBlame and Blame are made.
+	Accusers []protocol.Node
+	Doubt    bool // something bad happened since
 	Credit
 
 	Bucket  Bucket

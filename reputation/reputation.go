@@ -126,6 +126,8 @@ type Engine struct {
 	top       []protocol.Node // recommenders, made at topAt
 	topAt     Time
 	changes   []Change
+	dossiers  *lru[protocol.Node, *Dossier]
+	accuse    map[protocol.Node]bool // about whom there may be something to file
 }
 
 // New returns an engine that knows nobody.
@@ -146,6 +148,8 @@ func (e *Engine) clear() {
 	e.pools = [pools]Pool{}
 	e.asks, e.uses, e.top, e.topAt = Bucket{}, [uses]Bucket{}, nil, 0
 	e.changes = nil
+	e.dossiers = newLRU[protocol.Node, *Dossier](maxDossiers)
+	e.accuse = map[protocol.Node]bool{}
 }
 
 // SetUsers tells how many local users there are.

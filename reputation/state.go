@@ -2,6 +2,7 @@ package reputation
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"parley/protocol"
@@ -19,6 +20,13 @@ type State struct {
 	Asks      Bucket // of others, about newcomers
 	Users     []UserState
 	Accounts  []AccountState
+	Dossiers  []DossierState
+}
+
+// DossierState is the dossier of a node.
+type DossierState struct {
+	Node protocol.Node
+	Dossier
 }
 
 // GroupState is a group by its parent domain or its prefix.
@@ -59,6 +67,9 @@ func (e *Engine) Export(now time.Time) State {
 		c.Complaints = append([]Complaint(nil), a.Complaints...)
 		s.Accounts = append(s.Accounts, AccountState{u, c})
 	}
+	for n, d := range e.dossiers.oldest {
+		s.Dossiers = append(s.Dossiers, DossierState{n, Dossier{slices.Clone(d.Filings), slices.Clone(d.Askers)}})
+	}
 	return s
 }
 
@@ -78,6 +89,9 @@ func (e *Engine) Import(now time.Time, s State) {
 	for _, p := range s.Peers {
 		if p := p.imported(); e.find(p.Name) == nil {
 			put(e.peers, p.Name, p)
+			if p.N-p.P/tolerated >= fileLeast && len(e.accuse) < maxAccusals {
+				e.accuse[p.Name] = true
+			}
 		}
 	}
 	for _, p := range s.Strangers {
@@ -101,12 +115,18 @@ func (e *Engine) Import(now time.Time, s State) {
 		a.Complaints = append([]Complaint(nil), a.Complaints...)
 		put(e.accounts, a.User, &a.Account)
 	}
+	for _, d := range s.Dossiers {
+		put(e.dossiers, d.Node, &Dossier{
+			Filings: slices.Clone(d.Filings[:min(len(d.Filings), maxFilings)]), Askers: slices.Clone(d.Askers[:min(len(d.Askers), maxAskers)]),
+		})
+	}
 }
 
 func (p *Peer) clone() Peer {
 	c := *p
 	c.Voices = append([]Voice(nil), p.Voices...)
 	c.Loans = append([]Loan(nil), p.Loans...)
+	c.Accusers = append([]protocol.Node(nil), p.Accusers...)
 	return c
 }
 
@@ -123,6 +143,7 @@ func (p Peer) imported() *Peer {
 	for i := range p.Loans {
 		sane(&p.Loans[i].Amount)
 	}
+	p.Accusers = p.Accusers[:min(len(p.Accusers), maxAccusers)]
 	if p.Pool < 0 || p.Pool > pools {
 		p.Pool = 0
 	}

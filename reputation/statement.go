@@ -22,11 +22,21 @@ type Kind uint8
 const (
 	Carried Kind = 1 + iota // given to the peer that it is about, to show to others
 	Told                    // an answer to somebody who asked
+	Filed                   // blame, given to a witness to be shown to who asks
 )
+
+// life is how long a statement is good for at most.
+func (k Kind) life() time.Duration {
+	if k == Filed {
+		return filedLife
+	}
+	return statementLife
+}
 
 // Lifetimes and the clock skew that is tolerated.
 const (
 	statementLife = 24 * time.Hour
+	filedLife     = 7 * 24 * time.Hour
 	statementSkew = time.Hour
 )
 
@@ -142,11 +152,13 @@ func (s *Statement) check() error {
 			return badStatement("%q is no node's name", n)
 		}
 	}
-	switch life := int64(statementLife / time.Second); {
+	switch life := int64(s.Kind.life() / time.Second); {
 	case s.By == s.About:
 		return badStatement("%s speaks of itself", s.By)
-	case s.Kind != Carried && s.Kind != Told:
+	case s.Kind < Carried || s.Kind > Filed:
 		return badStatement("unknown kind %d", s.Kind)
+	case s.Kind == Filed && (s.Good > 0 || s.Days > 0 || s.Bad == 0):
+		return badStatement("filed, and no blame")
 	case s.Issued < 0 || s.Issued > math.MaxInt64/2 || s.Expires <= s.Issued || s.Expires-s.Issued > life:
 		return badStatement("valid from %d to %d", s.Issued, s.Expires)
 	case max(s.Good, s.Bad, s.Lately) > maxMassClass || s.Days > maxDaysClass:
