@@ -58,6 +58,7 @@ const (
 	quorum         = 4 // records that are compared
 	hostKeyLabel   = "libp2p host key v1"
 	protocolPrefix = "/parley"
+	bucketSize     = 20
 	maxBootstrap   = 16
 )
 
@@ -86,6 +87,9 @@ type Table struct {
 	// case. Defaults 48 (and down to a third of it), 1 min.
 	Conns int
 	Grace time.Duration
+	// Bucket is how many nodes each part of the table has, and how many keep a record: k.
+	// Default 20. It is the same for all nodes of a DHT.
+	Bucket int
 }
 
 // Node is this node's part in the DHT. It implements federation.Locator.
@@ -100,6 +104,7 @@ type Node struct {
 	mu    sync.Mutex
 	filed []netip.AddrPort // addresses in the record that was filed last
 	at    time.Time        // when
+	again time.Duration    // after which it is filed again
 }
 
 var _ federation.Locator = (*Node)(nil)
@@ -108,6 +113,7 @@ var _ federation.Locator = (*Node)(nil)
 func New(cfg Config) (*Node, error) {
 	cfg.Table.Refresh = max(cmp.Or(cfg.Table.Refresh, tableRefresh), time.Second)
 	cfg.Table.Conns, cfg.Table.Grace = cmp.Or(cfg.Table.Conns, maxConns), cmp.Or(cfg.Table.Grace, connGrace)
+	cfg.Table.Bucket = cmp.Or(cfg.Table.Bucket, bucketSize)
 	n := &Node{cfg: cfg, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	seed := ed25519.NewKeyFromSeed(cfg.Identity.Key.Secret(hostKeyLabel))
 	var err error
@@ -133,7 +139,8 @@ func New(cfg Config) (*Node, error) {
 	n.kad, err = kad.New(n.host,
 		kad.Mode(mode), kad.ProtocolPrefix(protocolPrefix), kad.Validator(validator{}), kad.DisableProviders(),
 		kad.Datastore(newShelf()), kad.MaxRecordAge(maxLife), kad.AddressFilter(fence{cfg.Fence}.filter),
-		kad.RoutingTableFilter(n.diverse), kad.RoutingTableRefreshPeriod(cfg.Table.Refresh))
+		kad.RoutingTableFilter(n.diverse), kad.RoutingTableRefreshPeriod(cfg.Table.Refresh),
+		kad.BucketSize(cfg.Table.Bucket))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("dht: %w", err), n.host.Close(), n.back())
 	}
@@ -329,7 +336,7 @@ func (n *Node) Addrs() []netip.AddrPort {
 func (n *Node) Publish(ctx context.Context) error {
 	now, addrs := time.Now(), n.Addrs()
 	n.mu.Lock()
-	done := len(addrs) == 0 || slices.Equal(addrs, n.filed) && now.Sub(n.at).Abs() < republish
+	done := len(addrs) == 0 || slices.Equal(addrs, n.filed) && now.Sub(n.at).Abs() < n.again
 	n.mu.Unlock()
 	if done {
 		return nil // also if it is not known where this node is: then nobody can come
@@ -351,6 +358,11 @@ func (n *Node) Publish(ctx context.Context) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	// Who has just come knows few, and files with those: soon it knows more, and others
+	// have come who are nearer to the key.
+	if n.again = min(2*n.again, republish); !slices.Equal(addrs, n.filed) {
+		n.again = watchEvery / 2
+	}
 	n.filed, n.at = addrs, now
 	return nil
 }

@@ -2,12 +2,12 @@ package dht
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"parley/federation"
 )
@@ -24,16 +24,17 @@ func addrOf(m ma.Multiaddr) (netip.AddrPort, bool) {
 	if _, err := m.ValueForProtocol(ma.P_CIRCUIT); err == nil {
 		return netip.AddrPort{}, false
 	}
-	a, err := manet.ToNetAddr(first(m, 2))
-	if err != nil {
+	if len(m) == 0 || m[0].Protocol().Code != ma.P_IP4 && m[0].Protocol().Code != ma.P_IP6 { // no zones
 		return netip.AddrPort{}, false
 	}
-	ap, err := netip.ParseAddrPort(a.String())
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), err == nil
+	ip, good := netip.AddrFromSlice(m[0].RawValue())
+	text, err := m.ValueForProtocol(ma.P_UDP)
+	if !good || err != nil {
+		return netip.AddrPort{}, false
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	return netip.AddrPortFrom(ip.Unmap(), uint16(port)), err == nil
 }
-
-// first is the beginning of a multiaddr.
-func first(m ma.Multiaddr, n int) ma.Multiaddr { return m[:min(n, len(m))] }
 
 // InterceptAddrDial stops a dial to where we do not go.
 func (f fence) InterceptAddrDial(_ peer.ID, m ma.Multiaddr) bool {

@@ -219,3 +219,14 @@ func nameOf(h Host, key *federation.Key) protocol.Node {
 	}
 	return h.Name
 }
+
+// Search looks another node's key up in the DHT.
+func (m *Machine) Search(ctx context.Context, target *Machine) (dht.Search, error) {
+	m.mu.Lock()
+	r := m.run
+	m.mu.Unlock()
+	if r == nil || r.dht == nil {
+		return dht.Search{}, ErrDown
+	}
+	return r.dht.Trace(ctx, target.key.Public())
+}

@@ -28,7 +28,7 @@ type Line struct {
 }
 
 // All are the experiments.
-func All() []Paper { return []Paper{eigenTrust} }
+func All() []Paper { return []Paper{eigenTrust, kademlia} }
 
 // Run repeats an experiment; each figure is the mean of so many runs. progress is told how
 // many of the lines are done.
