@@ -111,21 +111,25 @@ func (m *Mesh) Run(ctx context.Context, h Handler, l Logs) error {
 const valueBoot = "federation boot"
 
 // begin gives this start its number: the time, in ms since 1970, unless the clock was set
-// back since the last.
+// back since the last. A disk that is full does not keep the node from starting.
 func (m *Mesh) begin() error {
 	m.began = time.Now()
-	err := m.cfg.Store.Update(func(tx store.Tx) error {
-		m.boot = uint64(m.began.UnixMilli())
-		switch last, err := tx.Value(valueBoot); {
-		case err == nil && len(last) == 8:
+	m.boot = uint64(m.began.UnixMilli())
+	err := m.cfg.Store.View(func(tx store.Tx) error {
+		last, err := tx.Value(valueBoot)
+		if err == nil && len(last) == 8 {
 			m.boot = max(m.boot, binary.BigEndian.Uint64(last)+1)
-		case err != nil && !errors.Is(err, store.ErrNotFound):
-			return err
 		}
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("federation: count the start: %w", err)
+	}
+	err = m.cfg.Store.Update(func(tx store.Tx) error {
 		return tx.PutValue(valueBoot, binary.BigEndian.AppendUint64(nil, m.boot))
 	})
 	if err != nil {
-		return fmt.Errorf("federation: count the start: %w", err)
+		m.log.Error("start not counted", "error", err)
 	}
 	return nil
 }

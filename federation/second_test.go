@@ -2,12 +2,16 @@ package federation_test
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"testing"
 	"time"
 
 	"parley/federation"
 	"parley/protocol"
 	"parley/protocol/s2s"
+	"parley/store"
+	"parley/store/bolt"
 )
 
 // greeting is what a rogue says first.
@@ -87,4 +91,40 @@ func TestSecondConnection(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A start has a higher number than the last, also if the clock was set back between them:
+// or the peer would take the dead link for the newer.
+func TestStartsAreCounted(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		boot := func() uint64 {
+			w.Helper()
+			r := w.approach(b, a.name, a)
+			defer r.host.Close()
+			r.stream(0, greeting(a.name, b.name, uint64(time.Now().UnixMilli())))
+			return r.hear().Hello.Boot
+		}
+		a.halt()
+		first := boot()
+		b.halt()
+		ahead := first + 1e9 // as if the clock had been
+		err := errors.Join(b.open(), b.db.Update(func(tx store.Tx) error {
+			return tx.PutValue("federation boot", binary.BigEndian.AppendUint64(nil, ahead))
+		}), b.db.Close())
+		if err != nil {
+			w.Fatal(err)
+		}
+		b.start()
+		w.pass(time.Second)
+		if second := boot(); second != ahead+1 {
+			w.Errorf("start %d after %d", second, ahead)
+		}
+	})
+}
+
+// open opens the store of a node that is not up.
+func (n *node) open() (err error) {
+	n.db, err = bolt.Open(n.file(), bolt.Options{})
+	return err
 }

@@ -2,8 +2,10 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -146,4 +148,27 @@ func copyFile(from, to string) error {
 		return err
 	}
 	return out.Close()
+}
+
+// keysRotated has each node, one after the other, get a successor of its key as its
+// operator would do it.
+func keysRotated(p *pair, ctx context.Context) error {
+	for _, n := range []*place{p.receiver, p.sender} {
+		if err := p.wait(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+		for _, step := range [][]string{nil, {"--finish"}} {
+			out, err := exec.CommandContext(ctx, p.binary, append([]string{"key", "rotate", "--data", n.data}, step...)...).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("key rotate: %w: %s", err, out)
+			}
+		}
+		if err := n.kill(); err != nil {
+			return err
+		}
+		if err := p.start(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -73,6 +73,7 @@ func Cases() []Case {
 		{Name: "sender-killed", About: "kill -9 of the sender's node, back after 4 s", Messages: 5000, Size: 100, fault: senderKilled},
 		{Name: "peer-set-back", About: "the receiver's database is replaced by a copy of a second before", Messages: 2000, Size: 100, Rate: 400, fault: peerSetBack, Unordered: true},
 		{Name: "one-way", About: "nothing reaches the receiver for 15 s, the way back is open", Messages: 2000, Size: 100, Rate: 400, fault: oneWay},
+		{Name: "keys-rotated", About: "first the receiver, then the sender gets another key, which the old one names", Messages: 2000, Size: 100, Rate: 400, fault: keysRotated},
 	}
 }
 
