@@ -214,6 +214,8 @@ func (n *Node) receiveUser(from federation.Peer, p *s2s.Post, record func(store.
 		return n.receiveCard(from, p.Card, record)
 	case p.Tombstone != nil:
 		return n.receiveTombstone(from, p.Tombstone, record)
+	case p.Report != nil:
+		return n.receiveReport(from, p.Report, record)
 	}
 	return protocol.Unsupported
 }

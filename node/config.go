@@ -59,6 +59,9 @@ type Federation struct {
 	// FileCache bounds the bytes of other nodes' files that are kept here; 1 GiB. One
 	// that is larger than an eighth of it is not fetched.
 	FileCache int64
+	// PassReports tells other nodes which of their users were reported here, without saying
+	// by whom.
+	PassReports bool
 	// Deaf: nobody is asked what they think of a node that is new; Mute: nobody who asks
 	// is told what this node thinks.
 	Deaf, Mute bool

@@ -108,7 +108,9 @@ func (n *Node) reported(by protocol.UserID, content []byte) {
 	for target, action := range targets {
 		u, err := protocol.ParseUserID(target, n.name)
 		if err == nil && action == "report" && n.remote(u) {
-			n.standing.observe(u, reputation.Report, by)
+			if n.standing.observe(u, reputation.Report, by) <= leastReport {
+				n.standing.complain(u)
+			}
 		}
 	}
 }
@@ -128,6 +130,7 @@ func (s *standing) tend() {
 	}
 	s.n.start(s.gather)
 	s.n.start(s.file)
+	s.passOn()
 }
 
 // silence finds first contacts without a reaction.

@@ -9,26 +9,28 @@ import (
 
 // metrics are what an operator watches; README and spec name them.
 type metrics struct {
-	sessions  *prometheus.GaugeVec
-	requests  *prometheus.CounterVec
-	answers   *prometheus.CounterVec
-	latency   *prometheus.HistogramVec
-	published prometheus.Counter
-	delivered prometheus.Counter
-	refused   prometheus.Counter
-	throttled prometheus.Counter
-	malformed prometheus.Counter
-	slow      prometheus.Counter
-	hints     prometheus.Counter
-	queueFull prometheus.Counter
-	panics    prometheus.Counter
-	knocks    *prometheus.CounterVec
-	limited   *prometheus.CounterVec
-	inquiries prometheus.Counter
-	opinions  *prometheus.CounterVec
-	filings   *prometheus.CounterVec
-	forged    prometheus.Counter
-	rewritten prometheus.Counter
+	sessions   *prometheus.GaugeVec
+	requests   *prometheus.CounterVec
+	answers    *prometheus.CounterVec
+	latency    *prometheus.HistogramVec
+	published  prometheus.Counter
+	delivered  prometheus.Counter
+	refused    prometheus.Counter
+	throttled  prometheus.Counter
+	malformed  prometheus.Counter
+	slow       prometheus.Counter
+	hints      prometheus.Counter
+	queueFull  prometheus.Counter
+	panics     prometheus.Counter
+	knocks     *prometheus.CounterVec
+	limited    *prometheus.CounterVec
+	inquiries  prometheus.Counter
+	opinions   *prometheus.CounterVec
+	filings    *prometheus.CounterVec
+	evidence   *prometheus.CounterVec
+	complaints *prometheus.CounterVec
+	forged     prometheus.Counter
+	rewritten  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
@@ -57,6 +59,10 @@ func newMetrics(reg prometheus.Registerer, n *Node) *metrics {
 		inquiries: counter("inquiries_total", "Times that other nodes were asked about one that is new."),
 		filings: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_filings_total",
 			Help: "Blame of third nodes filed with witnesses: ours with others, theirs here."}, []string{"whose", "outcome"}),
+		evidence: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_evidence_total",
+			Help: "What was seen of other nodes, by kind."}, []string{"event"}),
+		complaints: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_complaints_total",
+			Help: "Reports passed on to other nodes, and theirs about users of this one."}, []string{"what"}),
 		opinions: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_opinions_total",
 			Help: "Questions of other nodes about third ones, by what became of them."}, []string{"answer"}),
 		knocks: f.NewCounterVec(prometheus.CounterOpts{Name: "parley_knocks_total",

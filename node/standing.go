@@ -26,6 +26,8 @@ type standing struct {
 	e      *reputation.Engine
 	asking map[protocol.Node]time.Time // others are asked about, until
 	said   answers
+
+	complaints map[protocol.UserID]int // guarded by mu
 }
 
 // Names of what is kept in the store.
@@ -45,7 +47,7 @@ const (
 // newStanding reads what was known at the last stop.
 func newStanding(n *Node) (*standing, error) {
 	s := &standing{n: n, e: reputation.New(reputation.Config{}, time.Now()), asking: map[protocol.Node]time.Time{},
-		said: answers{of: map[question]answered{}}}
+		said: answers{of: map[question]answered{}}, complaints: map[protocol.UserID]int{}}
 	var saved []byte
 	err := n.store.View(func(tx store.Tx) (err error) {
 		saved, err = tx.Value(valueStanding)
@@ -190,13 +192,17 @@ func (s *standing) outward(id protocol.UserID) error {
 }
 
 // observe takes down what a user of another node has done to one of ours.
-func (s *standing) observe(remote protocol.UserID, ev reputation.Event, by protocol.UserID) {
+// It returns what counted of it.
+func (s *standing) observe(remote protocol.UserID, ev reputation.Event, by protocol.UserID) (mass float64) {
 	r, err := s.reporter(by)
 	if err != nil {
 		s.n.log.Error("evidence about another node is lost", "err", err)
-		return
+		return 0
 	}
-	s.with(func(e *reputation.Engine, now time.Time) { e.Observe(now, s.known(remote.Node()), ev, r) })
+	who := s.known(remote.Node())
+	s.with(func(e *reputation.Engine, now time.Time) { mass = e.Observe(now, who, ev, r) })
+	s.n.metrics.evidence.WithLabelValues(ev.String()).Inc()
+	return mass
 }
 
 // known is a peer as it was seen last.

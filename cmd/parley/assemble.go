@@ -221,7 +221,7 @@ func nodeConfig(s *config.Settings) node.Config {
 		FileQuota:   int64(s.Files.Quota),
 		UnusedFiles: s.Files.KeepUnused.Duration,
 		Federation: node.Federation{Hidden: !s.S2S.Find, Guests: s.S2S.Guests, FileCache: int64(s.Files.Cache),
-			Deaf: !s.Reputation.Ask, Mute: !s.Reputation.Answer},
+			PassReports: s.Reputation.PassReports, Deaf: !s.Reputation.Ask, Mute: !s.Reputation.Answer},
 	}
 }
 

@@ -34,6 +34,7 @@ and comes later.`,
 		&cobra.Command{Use: "set NAME auto|allow|deny", Short: "Give your word about a node; it goes before all evidence", Args: cobra.ExactArgs(2), RunE: withOperator(setStanding)},
 		&cobra.Command{Use: "vouch NAME", Short: "Let a node's word about others count from the start, while this node is young", Args: cobra.ExactArgs(1), RunE: withOperator(vouchStanding)},
 		&cobra.Command{Use: "forget NAME", Short: "Drop what is known of a node", Args: cobra.ExactArgs(1), RunE: withOperator(forgetStanding)},
+		&cobra.Command{Use: "pardon USER", Short: "Let a user of yours begin conversations elsewhere again, after complaints", Args: cobra.ExactArgs(1), RunE: withOperator(pardonUser)},
 		&cobra.Command{Use: "export", Short: "Print everything that is known, as JSON", Args: cobra.NoArgs, RunE: withOperator(exportStanding)},
 		&cobra.Command{Use: "import FILE", Short: "Replace everything that is known; \"-\" reads standard input", Args: cobra.ExactArgs(1), RunE: withOperator(importStanding)},
 	)
@@ -112,6 +113,14 @@ func vouchStanding(cmd *cobra.Command, o *operator, args []string) error {
 
 func forgetStanding(cmd *cobra.Command, o *operator, args []string) error {
 	return explainedBy(cmd, o, http.MethodDelete, args[0], nil)
+}
+
+func pardonUser(cmd *cobra.Command, o *operator, args []string) error {
+	if err := o.do(cmd.Context(), http.MethodDelete, "/admin/complaints/"+url.PathEscape(args[0]), nil, nil); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "complaints about %s are dropped\n", args[0])
+	return err
 }
 
 func exportStanding(cmd *cobra.Command, o *operator, _ []string) error {

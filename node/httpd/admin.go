@@ -128,6 +128,7 @@ func (a *Admin) Handler() http.Handler {
 		"GET /admin/reputation/{peer}":    a.explain,
 		"PUT /admin/reputation/{peer}":    a.setStanding,
 		"DELETE /admin/reputation/{peer}": a.forget,
+		"DELETE /admin/complaints/{user}": a.pardon,
 		"GET /admin/reputation-state":     a.exportStanding,
 		"PUT /admin/reputation-state":     a.importStanding,
 	} {

@@ -15,6 +15,7 @@ import (
 //	GET    /admin/reputation/{peer}                       → AdminExplained
 //	PUT    /admin/reputation/{peer}       AdminWord       → AdminExplained
 //	DELETE /admin/reputation/{peer}                       → AdminExplained
+//	DELETE /admin/complaints/{user}                       → {}
 //	GET    /admin/reputation-state                        → reputation.State
 //	PUT    /admin/reputation-state        reputation.State → []AdminStanding
 
@@ -132,4 +133,13 @@ func (a *Admin) importStanding(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return a.standings(r)
+}
+
+// pardon drops other nodes' complaints about a user of ours.
+func (a *Admin) pardon(r *http.Request) (any, error) {
+	u, err := protocol.ParseUserID(r.PathValue("user"), a.node.Name())
+	if err != nil {
+		return nil, protocol.Errorf(protocol.Malformed, "%w", err)
+	}
+	return struct{}{}, a.node.Pardon(u)
 }

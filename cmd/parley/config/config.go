@@ -145,6 +145,9 @@ type Reputation struct {
 	// Tell nodes that are known here, when they ask, how a third one has behaved:
 	// roughly, as of up to an hour ago, and nothing of users.
 	Answer bool `toml:"answer"`
+	// When users here report one of another node, tell that node how many have, within
+	// minutes, and never who.
+	PassReports bool `toml:"pass_reports"`
 }
 
 // Accounts says who may have an account, and how one is proven.
