@@ -14,10 +14,10 @@ var eigenTrust = Paper{
 in P2P Networks, WWW 2003, section 7: threat models A to D`,
 	About: `The share of downloads that are inauthentic, in a network for sharing files, as bad
 peers become more or cleverer. It checks the EigenTrust of "parley bench reputation".`,
-	Differences: `Published are figures without data: the numbers are those that the text of the paper
-names, and of Chirita, Nejdl, Schlosser, Scurtu: Personalized Reputation Management in P2P
-Networks (2004), who repeated C and D with their own variant of the algorithm. Of D neither
-names numbers that could stand here.
+	Differences: `Published are drawings without data. The numbers are what is said of figure 5 (A and B), and
+those of Chirita, Nejdl, Schlosser, Scurtu: Personalized Reputation Management in P2P
+Networks (2004), who repeated B to D with their own variant of the algorithm. Of D there
+are no numbers that could stand here.
 - With trust, A and B are flat as published, 0.035 higher. It is the chance of 0.10 that one
   who has no trust is chosen: here nearly every query finds a bad peer, so that all of it
   goes wrong, and of the rest 5 %, the mistakes of good peers.
@@ -25,7 +25,9 @@ names numbers that could stand here.
   all would. So the bad, who are always up, are among the answers more often.
 - How many files there are, and who has them, is not published so that it can be repeated;
   here it is 100 in each of 20 categories, by Zipf's law, 30 of each that a peer likes.
-- C: as published, lying half of the time serves the bad best, and in full it does not pay.
+- C: as published, lying half of the time serves the bad best, and in full it does not pay;
+  but it serves them twice as well, and still at 0.70. Here the bad have the most popular
+  files of all categories and are always up, so that half of what they give is much.
 - D: spies carry the collective where trust alone decides: without spies 0.14. Nothing in
   EigenTrust holds them liable; that is what loans are for in spec/reputation.md.`,
 	run: runEigenTrust,
@@ -292,7 +294,7 @@ func experiments() (all []experiment) {
 		kind      kind
 		published string
 	}{
-		{"A, each alone", alone, "about 0.10, up to 70 % (Kamvar et al., 7.2)"},
+		{"A, each alone", alone, "about 0.10, up to 70 % (Kamvar et al., figure 5)"},
 		{"B, a collective", together, "as A (Kamvar et al.); 0.01 to 0.02 more (Chirita et al.)"},
 	} {
 		for share := 0; share <= 70; share += 10 {
@@ -305,7 +307,7 @@ func experiments() (all []experiment) {
 			all = append(all, experiment{Line{Setting: setting, Measure: "with trust", Published: m.published}, n})
 		}
 	}
-	ofC := map[int]string{50: "0.28, the most (Kamvar et al., 7.2); 0.176, the most (Chirita et al.)", 70: "0.073 (Chirita et al.)"}
+	ofC := map[int]string{50: "0.176, the most (Chirita et al.)", 70: "0.073 (Chirita et al.)"}
 	for lies := 0; lies <= 100; lies += 10 {
 		all = append(all, experiment{
 			Line{Setting: fmt.Sprintf("C, a collective that lies in %d %% of all cases", lies), Measure: "with trust", Published: ofC[lies]},
