@@ -135,8 +135,11 @@ func newRunner(p *scenario.Plan, clock *vtime.Clock, o Options) *runner {
 }
 
 // softMemory is from where on the collector works for memory rather than for time, in
-// bytes.
-const softMemory = 1700 << 20
+// bytes; members of a DHT need more.
+const (
+	softMemory    = 1700 << 20
+	softMemoryDHT = 2300 << 20
+)
 
 func (r *runner) carryOut() (*Result, error) {
 	if !r.res.Options.Real && r.live == nil {
@@ -144,7 +147,11 @@ func (r *runner) carryOut() (*Result, error) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		defer debug.SetMemoryLimit(debug.SetMemoryLimit(softMemory))
+		most := int64(softMemory)
+		if len(r.plan.DHT.Nodes) > 0 {
+			most = softMemoryDHT
+		}
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(most))
 	}
 	before := machineNow()
 	err := r.clock.Run(r.run)
