@@ -407,25 +407,6 @@ func (g *group) putFollowed(from federation.Peer, f *s2s.Follow) error {
 	})
 }
 
-// answerSnapshot gives a follower the group as it is.
-func (n *Node) answerSnapshot(from protocol.Node, group protocol.TopicID) *s2s.Answer {
-	var s *s2s.Snapshot
-	err := n.store.View(func(tx store.Tx) error {
-		if _, err := tx.Follower(group, from); err != nil {
-			return err
-		}
-		bare, err := n.bare(tx, group, from)
-		if err == nil {
-			s, _, err = n.snapshot(tx, group, bare)
-		}
-		return err
-	})
-	if err != nil {
-		return failed(err)
-	}
-	return &s2s.Answer{Snapshot: s}
-}
-
 // meetInvited makes sure that the node of a user who is to be invited knows the user.
 func (r *request) meetInvited() error {
 	if r.in.Set == nil || r.in.Set.Sub == nil || r.in.Set.Sub.User == "" {

@@ -97,13 +97,39 @@ func (f *follower) askSnapshot() {
 	f.n.start(func() {
 		ctx, stop := context.WithTimeout(f.n.outside, snapshotTime)
 		defer stop()
-		a, err := f.n.ask(ctx, f.home(), &s2s.Ask{Snapshot: f.t.id})
-		e := &snapshotEvent{f: f, err: err}
-		if err == nil {
-			e.s = a.Snapshot
-		}
-		f.t.push(e, 0)
+		s, err := f.n.pages(ctx, f.home(), f.t.id)
+		f.t.push(&snapshotEvent{f: f, s: s, err: err}, 0)
 	})
+}
+
+// maxPages bounds the pages of a snapshot.
+const maxPages = 64
+
+// pages asks for a group, page by page. Its revision is that of the first: what has
+// changed meanwhile, the log tells again.
+func (n *Node) pages(ctx context.Context, home protocol.Node, group protocol.TopicID) (*s2s.Snapshot, error) {
+	var whole *s2s.Snapshot
+	ask := &s2s.Ask{Snapshot: group, Pages: true}
+	for range maxPages {
+		a, err := n.ask(ctx, home, ask)
+		if err != nil || a.Snapshot == nil {
+			return nil, err
+		}
+		s := a.Snapshot
+		if whole == nil {
+			whole = s
+		} else {
+			whole.Members = append(whole.Members, s.Members...)
+		}
+		if !s.More {
+			return whole, nil
+		}
+		if len(s.Members) == 0 || s.Members[len(s.Members)-1].User <= ask.After {
+			return nil, protocol.Malformed
+		}
+		ask = &s2s.Ask{Snapshot: group, Pages: true, After: s.Members[len(s.Members)-1].User}
+	}
+	return nil, protocol.TooLarge
 }
 
 // snapshotEvent is the answer.

@@ -303,7 +303,7 @@ func (n *Node) Answer(ctx context.Context, from federation.Peer, a *s2s.Ask) (*s
 	case a.Opinion != nil:
 		return n.standing.answer(from, a.Opinion), nil
 	case a.Snapshot != "":
-		return n.answerSnapshot(from.Name, a.Snapshot), nil
+		return n.answerSnapshot(from.Name, a), nil
 	case a.Command != nil:
 		return n.answerCommand(ctx, from, a.Command), nil
 	case a.History != nil && a.History.Topic.Kind() == protocol.KindGroup:

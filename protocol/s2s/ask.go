@@ -15,6 +15,9 @@ type Ask struct {
 	Snapshot protocol.TopicID `cbor:"8,keyasint,omitempty"`
 	Keys     bool             `cbor:"9,keyasint,omitempty"` // the node's keys, present and past
 	Resume   *Compare         `cbor:"10,keyasint,omitempty"`
+	// Pages: a Snapshot may come in pieces, of members after After, in order.
+	Pages bool            `cbor:"11,keyasint,omitempty"`
+	After protocol.UserID `cbor:"12,keyasint,omitempty"`
 }
 
 // Answer to an Ask. With Fault it has failed. A file's bytes follow the frame.

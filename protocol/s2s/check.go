@@ -195,6 +195,9 @@ func (a *Ask) Check(from protocol.Node) error {
 		k.command(a.Command)
 	case a.Snapshot != "":
 		k.group(a.Snapshot)
+		if a.After != "" {
+			k.user(a.After)
+		}
 	case a.Resume != nil:
 		k.text(a.Resume.More)
 		for _, t := range a.Resume.Topics {

@@ -110,4 +110,5 @@ type Snapshot struct {
 	Group   Group        `cbor:"1,keyasint"`
 	Members []Membership `cbor:"2,keyasint,omitempty"`
 	Erased  []Erasure    `cbor:"3,keyasint,omitempty"`
+	More    bool         `cbor:"4,keyasint,omitempty"` // members, after the last of these
 }

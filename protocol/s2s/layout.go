@@ -249,6 +249,7 @@ func (s *Snapshot) layout(c *coder) {
 	inside(c, 1, &s.Group)
 	list(c, 2, &s.Members, element)
 	list(c, 3, &s.Erased, element)
+	boolean(c, 4, &s.More)
 }
 
 func (f *Cast) layout(c *coder) {
@@ -307,6 +308,8 @@ func (a *Ask) layout(c *coder) {
 	topic(c, 8, &a.Snapshot)
 	boolean(c, 9, &a.Keys)
 	optional(c, 10, &a.Resume)
+	boolean(c, 11, &a.Pages)
+	user(c, 12, &a.After)
 }
 
 func (a *Answer) layout(c *coder) {

@@ -188,6 +188,7 @@ func askSamples() []sample {
 		{"ask command", "alice publishes in a group of b", &Ask{Command: &Command{Key: []byte("0123456789abcdef"), Group: theirGroup, User: alice, At: sampleTime,
 			Request: []byte(`{"pub":{"content":"Hi"}}`), Tag: 77, Sig: []byte(strings.Repeat("\x55", sigSize)), Card: sampleCard()}}},
 		{"ask snapshot", "a group as it is now", &Ask{Snapshot: theirGroup}},
+		{"ask snapshot page", "the members after alice", &Ask{Snapshot: theirGroup, Pages: true, After: alice}},
 		{"ask keys", "present and past", &Ask{Keys: true}},
 		{"ask resume", "compare what both have", &Ask{Resume: &Compare{Topics: []TopicState{
 			{Topic: protocol.P2P(alice, bob), Mine: 12, Yours: 7}, {Topic: theirGroup, Rev: 30}}, More: "grp"}}},
@@ -212,7 +213,7 @@ func answerSamples() []sample {
 		{"answer file", "4 bytes follow", &Answer{File: &FileInfo{Size: 104, MIME: "image/png", Name: "x.png", SHA256: make([]byte, 32), Follow: 4}}},
 		{"answer opinion", "", &Answer{Opinion: []byte{1, 2, 3}}},
 		{"answer command", "what the client gets", &Answer{Result: &Result{Code: 202, Text: "accepted", Params: []byte(`{"seq":15}`), Rev: 36}}},
-		{"answer snapshot", "", &Answer{Snapshot: &Snapshot{Group: g, Members: members(), Erased: []Erasure{{ID: 1, Ranges: []Span{{Low: 2, High: 3}}}}}}},
+		{"answer snapshot", "", &Answer{Snapshot: &Snapshot{Group: g, Members: members(), Erased: []Erasure{{ID: 1, Ranges: []Span{{Low: 2, High: 3}}}}, More: true}}},
 		{"answer keys", "", &Answer{Keys: []Statement{*s}}},
 		{"answer compare", "", &Answer{Compare: &Compare{Topics: []TopicState{{Topic: theirGroup, Rev: 29}}}}},
 	}
