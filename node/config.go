@@ -59,6 +59,8 @@ type Federation struct {
 	// FileCache bounds the bytes of other nodes' files that are kept here; 1 GiB. One
 	// that is larger than an eighth of it is not fetched.
 	FileCache int64
+	// Lists of other operators that are followed.
+	Lists []ListSource
 	// PassReports tells other nodes which of their users were reported here, without saying
 	// by whom.
 	PassReports bool

@@ -131,6 +131,7 @@ func (s *standing) tend() {
 	s.n.start(s.gather)
 	s.n.start(s.file)
 	s.passOn()
+	s.n.start(s.readLists)
 }
 
 // silence finds first contacts without a reaction.

@@ -113,6 +113,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(janitorPeriod)
 	defer tick.Stop()
+	if n.cfg.Network != nil {
+		n.start(n.standing.readLists)
+	}
 	tend := time.NewTicker(standingPeriod)
 	defer tend.Stop()
 	for {

@@ -28,6 +28,7 @@ type standing struct {
 	said   answers
 
 	complaints map[protocol.UserID]int // guarded by mu
+	lists      lists
 }
 
 // Names of what is kept in the store.
@@ -47,7 +48,7 @@ const (
 // newStanding reads what was known at the last stop.
 func newStanding(n *Node) (*standing, error) {
 	s := &standing{n: n, e: reputation.New(reputation.Config{}, time.Now()), asking: map[protocol.Node]time.Time{},
-		said: answers{of: map[question]answered{}}, complaints: map[protocol.UserID]int{}}
+		said: answers{of: map[question]answered{}}, complaints: map[protocol.UserID]int{}, lists: lists{good: map[string]*reputation.List{}}}
 	var saved []byte
 	err := n.store.View(func(tx store.Tx) (err error) {
 		saved, err = tx.Value(valueStanding)
@@ -136,6 +137,15 @@ func (w *waiting) verdict(n uint64) s2s.Verdict {
 func (s *standing) knock(from federation.Peer, user protocol.UserID, vouchers [][]byte) (undo func(), err error) {
 	knocks := s.n.metrics.knocks
 	if s.trusts(from.Name) {
+		knocks.WithLabelValues("admitted").Inc()
+		return func() {}, nil
+	}
+	admit, w := s.listed(from.Name)
+	switch {
+	case w != nil:
+		knocks.WithLabelValues("listed").Inc()
+		return nil, w
+	case admit:
 		knocks.WithLabelValues("admitted").Inc()
 		return func() {}, nil
 	}

@@ -3,9 +3,11 @@ package node_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"parley/node"
@@ -225,6 +227,58 @@ func TestFiledBlameIsFound(t *testing.T) {
 			if s := r.sites[w].n.ExplainStanding(nodeX); !strings.Contains(s, "never seen") {
 				t.Errorf("%s has seen x:\n%s", w, s)
 			}
+		}
+	})
+}
+
+// A list that the operator follows keeps a node out or lets it in, at once and after a
+// restart when it cannot be fetched; the operator's own word goes before it, and one that
+// somebody else has signed is not followed.
+func TestLists(t *testing.T) {
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	var text []byte
+	change := func(c *node.Config) {
+		if c.Store.Meta().Node == nodeA {
+			c.Federation.Lists = []node.ListSource{{Name: "friends of a", Key: key.Public().(ed25519.PublicKey),
+				Fetch: func(context.Context) ([]byte, error) {
+					if text == nil {
+						return nil, context.DeadlineExceeded
+					}
+					return text, nil
+				}}}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := reputation.List{Issued: time.Now(), Expires: time.Now().Add(48 * time.Hour), Pins: map[protocol.Node]reputation.Pin{nodeX: reputation.Deny}}
+		text = l.Sign(key)
+		r := newFederation(t, change, nodeA, nodeX)
+		defer r.end()
+		a, x := r.sites[nodeA], r.sites[nodeX]
+		alice := a.user("alice")
+		x.user("xeno")
+		text = nil
+		a.halt()
+		a.up()
+		pass(time.Second)
+		a.again("alice", "alice")
+		if d, ok := arrives(a, x, alice, 30*time.Minute); ok {
+			t.Errorf("arrived after %v", d)
+		}
+		got(t, []string{a.n.ExplainStanding(nodeX)}, "denied by friends of a")
+		l.Issued = time.Now()
+		text = l.Sign(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)))
+		l.Pins[nodeX] = reputation.Allow
+		pass(7 * time.Hour)
+		got(t, []string{a.n.ExplainStanding(nodeX)}, "denied by friends of a")
+		if err := a.n.SetStanding(nodeX, reputation.Allow); err != nil {
+			t.Fatal(err)
+		}
+		a.pipes["alice"].take()
+		pass(7 * time.Hour)
+		got(t, a.pipes["alice"].take(), `"what":"acs"`)
+		own, err := a.n.SignedList()
+		if err != nil || !strings.Contains(string(own), "allow x.localhost") {
+			t.Errorf("%s %v", own, err)
 		}
 	})
 }

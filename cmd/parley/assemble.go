@@ -78,6 +78,9 @@ func assemble(ctx context.Context, s *config.Settings, how assembly) (_ *parts, 
 		p.peers = p.links.notary
 		c.Network, c.Trusted = p.links.mesh, trustedPeers(s)
 		c.OpinionKey = p.key.Private()
+		if c.Federation.Lists, err = listSources(s, home); err != nil {
+			return nil, err
+		}
 	}
 	files, err := blob.Open(p.data.files())
 	if err != nil {

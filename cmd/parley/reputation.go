@@ -35,6 +35,7 @@ and comes later.`,
 		&cobra.Command{Use: "vouch NAME", Short: "Let a node's word about others count from the start, while this node is young", Args: cobra.ExactArgs(1), RunE: withOperator(vouchStanding)},
 		&cobra.Command{Use: "forget NAME", Short: "Drop what is known of a node", Args: cobra.ExactArgs(1), RunE: withOperator(forgetStanding)},
 		&cobra.Command{Use: "pardon USER", Short: "Let a user of yours begin conversations elsewhere again, after complaints", Args: cobra.ExactArgs(1), RunE: withOperator(pardonUser)},
+		&cobra.Command{Use: "share", Short: "Print what you have said of nodes as a signed list, for other operators to follow", Args: cobra.NoArgs, RunE: withOperator(shareList)},
 		&cobra.Command{Use: "export", Short: "Print everything that is known, as JSON", Args: cobra.NoArgs, RunE: withOperator(exportStanding)},
 		&cobra.Command{Use: "import FILE", Short: "Replace everything that is known; \"-\" reads standard input", Args: cobra.ExactArgs(1), RunE: withOperator(importStanding)},
 	)
@@ -120,6 +121,15 @@ func pardonUser(cmd *cobra.Command, o *operator, args []string) error {
 		return err
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "complaints about %s are dropped\n", args[0])
+	return err
+}
+
+func shareList(cmd *cobra.Command, o *operator, _ []string) error {
+	var list httpd.AdminList
+	if err := o.do(cmd.Context(), http.MethodGet, "/admin/reputation-list", nil, &list); err != nil {
+		return err
+	}
+	_, err := io.WriteString(cmd.OutOrStdout(), list.Text)
 	return err
 }
 

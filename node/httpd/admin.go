@@ -129,6 +129,7 @@ func (a *Admin) Handler() http.Handler {
 		"PUT /admin/reputation/{peer}":    a.setStanding,
 		"DELETE /admin/reputation/{peer}": a.forget,
 		"DELETE /admin/complaints/{user}": a.pardon,
+		"GET /admin/reputation-list":      a.signedList,
 		"GET /admin/reputation-state":     a.exportStanding,
 		"PUT /admin/reputation-state":     a.importStanding,
 	} {

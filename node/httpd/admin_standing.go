@@ -16,6 +16,7 @@ import (
 //	PUT    /admin/reputation/{peer}       AdminWord       → AdminExplained
 //	DELETE /admin/reputation/{peer}                       → AdminExplained
 //	DELETE /admin/complaints/{user}                       → {}
+//	GET    /admin/reputation-list                         → AdminList
 //	GET    /admin/reputation-state                        → reputation.State
 //	PUT    /admin/reputation-state        reputation.State → []AdminStanding
 
@@ -142,4 +143,17 @@ func (a *Admin) pardon(r *http.Request) (any, error) {
 		return nil, protocol.Errorf(protocol.Malformed, "%w", err)
 	}
 	return struct{}{}, a.node.Pardon(u)
+}
+
+// AdminList is a signed list of what the operator has said of other nodes.
+type AdminList struct {
+	Text string `json:"text"`
+}
+
+func (a *Admin) signedList(*http.Request) (any, error) {
+	text, err := a.node.SignedList()
+	if err != nil {
+		return nil, protocol.Errorf(protocol.NotOffered, "%w", err)
+	}
+	return AdminList{string(text)}, nil
 }

@@ -144,6 +144,18 @@ func (s *Settings) checkS2S() []*Problem {
 	if _, ok := reaches[s.S2S.Reach]; !ok {
 		all = append(all, s.problem("s2s.reach", `%q is not "auto", "yes" or "no"`, s.S2S.Reach))
 	}
+	for i, l := range s.Reputation.Lists {
+		at := fmt.Sprintf("reputation.lists.%d", i)
+		if l.Name == "" {
+			all = append(all, s.problem(at, "name: is missing"))
+		}
+		if !strings.HasPrefix(l.From, "https://") && !filepath.IsAbs(l.From) {
+			all = append(all, s.problem(at, "from: %q is no https: address and no full path", l.From))
+		}
+		if _, err := federation.ParsePin(l.Key); err != nil {
+			all = append(all, s.problem(at, "key: %s", err))
+		}
+	}
 	for i, p := range s.S2S.Peers {
 		at := fmt.Sprintf("s2s.peers.%d", i)
 		if _, err := protocol.ParseNode(p.Name); err != nil {

@@ -148,6 +148,19 @@ type Reputation struct {
 	// When users here report one of another node, tell that node how many have, within
 	// minutes, and never who.
 	PassReports bool `toml:"pass_reports"`
+	// Lists of other operators, of nodes to let in or keep out, that this node follows.
+	// What you say yourself goes before them.
+	Lists []List `toml:"lists"`
+}
+
+// List is one that is followed. Repeat [[reputation.lists]] for several.
+type List struct {
+	// What you call it.
+	Name string `toml:"name"`
+	// Where it is: an "https:" address, or the full path of a file.
+	From string `toml:"from"`
+	// The key that signs it, as "parley key" prints it at the node that makes it.
+	Key string `toml:"key"`
 }
 
 // Accounts says who may have an account, and how one is proven.

@@ -188,6 +188,10 @@ func TestTemplateHoldsTheDefaults(t *testing.T) {
 		t.Fatalf("%d peers, want the one empty example", len(s.S2S.Peers))
 	}
 	s.S2S.Peers = nil
+	if len(s.Reputation.Lists) != 1 {
+		t.Fatalf("%d lists, want the one empty example", len(s.Reputation.Lists))
+	}
+	s.Reputation.Lists = nil
 	s.S2S.Resolvers, s.S2S.Announce, s.S2S.Bootstrap = nil, nil, nil
 	s.HTTP.TrustedProxies, s.Accounts.Required, s.Accounts.RestrictedTags, s.Email.Command, s.Tel.Command = nil, nil, nil, nil, nil // [] and nil are one here
 	if !reflect.DeepEqual(s.Config, want) {
