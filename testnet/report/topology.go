@@ -60,14 +60,15 @@ func judged(res *run.Result) bool {
 	return false
 }
 
-// standing is the colour of a node by what others think of it: green if nobody has closed
-// it, red if all who know it have, gray if nobody knows it.
+// standing is the colour of a node by what those think who know something of it: green for
+// good conversations, amber for a stranger, red for closed. Gray is whom nobody knows.
 func standing(n *run.NodeResult) string {
 	if n.Known == 0 {
 		return "#9aa1ad"
 	}
-	red := float64(n.ClosedBy) / float64(n.Known)
-	return fmt.Sprintf("hsl(%.0f 62%% 45%%)", 145*(1-math.Sqrt(red))) // few matter
+	const green, amber = 145, 42
+	hue := float64(green*n.FriendsOf+amber*(n.Known-n.FriendsOf-n.ClosedBy)) / float64(n.Known)
+	return fmt.Sprintf("hsl(%.0f 66%% 45%%)", hue)
 }
 
 // ring marks what is no ordinary node.
@@ -88,7 +89,7 @@ func saidOf(n *run.NodeResult) string {
 	if n.Known == 0 {
 		return role
 	}
-	return fmt.Sprintf("%s; closed by %d of %d who know it", role, n.ClosedBy, n.Known)
+	return fmt.Sprintf("%s; of %d who know it, %d had good conversations, %d have closed it", role, n.Known, n.FriendsOf, n.ClosedBy)
 }
 
 // ways draws a line for each two nodes that exchanged something.

@@ -240,6 +240,9 @@ func (r *runner) reckonSpam() {
 	}
 }
 
+// befriended is the good evidence from which a node is no stranger in drawings.
+const befriended = 0.5
+
 // standings notes what nodes think of each other.
 func (r *runner) standings() {
 	n := len(r.plan.Net)
@@ -256,8 +259,11 @@ func (r *runner) standings() {
 			for _, p := range m.Peers() {
 				if about, ok := at[string(p.Name)]; ok {
 					x.known[about]++
-					if p.Closed {
+					switch {
+					case p.Closed:
 						x.closed[about]++
+					case p.P >= befriended:
+						x.friends[about]++
 					}
 				}
 			}

@@ -84,6 +84,7 @@ type NodeResult struct {
 	Sent         map[cluster.Flow]cluster.Count
 	Role         Role
 	Known        int // nodes that know something of it, in the end of the scenario
+	FriendsOf    int // of those, who have had good conversations with it, and have not closed it
 	ClosedBy     int // of those, who admit no first contacts of it
 }
 

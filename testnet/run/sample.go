@@ -193,7 +193,7 @@ func (r *runner) nodes() {
 	for i, n := range r.plan.Net {
 		m := r.c.Machines[i]
 		res := NodeResult{Name: n.Name, Region: n.Region, Starts: m.Starts() - r.starts[i], Sent: m.Sent(),
-			Role: r.strangers.roles[i], Known: r.strangers.known[i], ClosedBy: r.strangers.closed[i]}
+			Role: r.strangers.roles[i], Known: r.strangers.known[i], FriendsOf: r.strangers.friends[i], ClosedBy: r.strangers.closed[i]}
 		for flow, c := range res.Sent {
 			before := r.prepared[i][flow]
 			res.Sent[flow] = cluster.Count{Frames: c.Frames - before.Frames, Bytes: c.Bytes - before.Bytes}

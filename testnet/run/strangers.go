@@ -29,8 +29,9 @@ const (
 
 // strangers are the first contacts of a run.
 type strangers struct {
-	roles         []Role // by node
-	known, closed []int  // by node, see NodeResult; written by reckon
+	roles []Role // by node
+	// By node, see NodeResult; written by reckon.
+	known, friends, closed []int
 
 	mu    sync.Mutex
 	all   []*stranger     // guarded by mu
@@ -114,7 +115,7 @@ func (r *runner) age(ctx context.Context) error {
 // newStrangers makes those of a run that begins.
 func newStrangers(p *scenario.Plan) strangers {
 	n := len(p.Net)
-	return strangers{roles: rolesOf(p), known: make([]int, n), closed: make([]int, n), tried: map[[2]int]bool{}}
+	return strangers{roles: rolesOf(p), known: make([]int, n), friends: make([]int, n), closed: make([]int, n), tried: map[[2]int]bool{}}
 }
 
 // rolesOf are what nodes are.
