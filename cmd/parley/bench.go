@@ -71,7 +71,7 @@ counted if --pid tells its processes, which must run on this machine. Linux only
 	fl.StringVar(&f.url, "url", "", "measure this server, such as ws://127.0.0.1:6060/v0/channels")
 	fl.StringVar(&f.key, "api-key", "", "API key for --url (default: that of the public clients)")
 	fl.StringVar(&f.prefix, "prefix", "bench", "with which the logins of accounts begin")
-	cmd.AddCommand(newBenchFaults(), newBenchLinks(), newBenchReputation(), newBenchPapers())
+	cmd.AddCommand(newBenchFaults(), newBenchLinks(), newBenchReputation(), newBenchPapers(), newBenchRogue())
 	fl.IntSliceVar(&f.pids, "pid", nil, "processes behind --url, whose CPU time and memory are counted with their children's")
 	return cmd
 }

@@ -1,0 +1,144 @@
+package rogue
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/federation"
+	"parley/protocol"
+	"parley/protocol/s2s"
+)
+
+// What is done to links, and by those who have no right to one.
+var links = []Attack{
+	{"stolen name", "another key under the name of a peer that is known", stolen},
+	{"unproven name", "a stranger whose name nothing proves", unproven},
+	{"Hello of another", "a proven peer says Hello as a third node", helloOfAnother},
+	{"post out of order", "a number is left out, so that a post is lost unseen", gap},
+	{"deep frames", "CBOR nested without end", deep},
+	{"endless frame", "a frame that declares a terabyte", endless},
+	{"handshake flood", "handshakes by the hundred", handshakes},
+}
+
+// timeout is how long the victim may take to end a link.
+const timeout = 3 * time.Second
+
+func strange() *federation.Key {
+	var seed [ed25519.SeedSize]byte
+	rand.Read(seed[:]) // never fails
+	return federation.KeyFromSeed(seed)
+}
+
+// turnedAway dials under a name and says Hello.
+func turnedAway(ctx context.Context, w *World, name, hello protocol.Node, key *federation.Key) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, timeout)
+	defer stop()
+	p, err := w.Dial(ctx, name, key)
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	p.codec.Self = hello
+	if err := p.Hello(ctx, State{}); err != nil && p.Alive() {
+		return "", err
+	}
+	return p.Closed(ctx, federation.CloseUnproven)
+}
+
+func stolen(ctx context.Context, w *World) (string, error) {
+	return turnedAway(ctx, w, w.Self, w.Self, strange())
+}
+
+func unproven(ctx context.Context, w *World) (string, error) {
+	return turnedAway(ctx, w, "d.localhost", "d.localhost", strange())
+}
+
+func helloOfAnother(ctx context.Context, w *World) (string, error) {
+	return turnedAway(ctx, w, w.Self, Third, w.Key)
+}
+
+// breaks says something on a lane after which the link must end.
+func breaks(ctx context.Context, w *World, say func(p *Peer) []byte) (string, error) {
+	p, err := w.link(ctx)
+	if err != nil {
+		return "", err
+	}
+	const lane = 0
+	if p.lanes[lane] == nil {
+		if p.lanes[lane], err = p.Stream(ctx, laneStream+lane); err != nil {
+			return "", err
+		}
+	}
+	if _, err := p.lanes[lane].Write(say(p)); err != nil && p.Alive() {
+		return "", err
+	}
+	ctx, stop := context.WithTimeout(ctx, timeout)
+	defer stop()
+	return p.Closed(ctx, federation.CloseProtocol)
+}
+
+func gap(ctx context.Context, w *World) (string, error) {
+	return breaks(ctx, w, func(p *Peer) []byte {
+		post := text(w.Mallory(), w.Alice, 900, `"after a gap"`)
+		post.N = p.state.Next[0] + 5
+		b, err := p.codec.AppendFrame(nil, &s2s.Line{Post: post})
+		if err != nil {
+			return nil // the link then lives, which is reported
+		}
+		return b
+	})
+}
+
+func deep(ctx context.Context, w *World) (string, error) {
+	return breaks(ctx, w, func(*Peer) []byte {
+		const depth = 1 << 19
+		return append(s2s.AppendVarint(nil, depth+2), append([]byte{0xa1, 0x18}, bytes.Repeat([]byte{0x81}, depth)...)...)
+	})
+}
+
+func endless(ctx context.Context, w *World) (string, error) {
+	return breaks(ctx, w, func(*Peer) []byte { return s2s.AppendVarint(nil, 1<<40) })
+}
+
+// hands is how many shake at once, and handshakes how many times: more than one source has.
+const (
+	hands = 16
+	rush  = 160
+)
+
+func handshakes(ctx context.Context, w *World) (string, error) {
+	tr, err := w.Transport("d.localhost", strange())
+	if err != nil {
+		return "", err
+	}
+	var wg sync.WaitGroup
+	var done, turned atomic.Int64
+	for range hands {
+		wg.Go(func() {
+			for range rush / hands {
+				short, stop := context.WithTimeout(ctx, timeout)
+				c, err := tr.Dial(short, w.endpoint())
+				if stop(); err != nil {
+					turned.Add(1)
+					continue
+				}
+				done.Add(1)
+				c.CloseWith(federation.CloseGoodbye, "")
+			}
+		})
+	}
+	wg.Wait()
+	switch err := tr.Close(); {
+	case err != nil:
+		return "", err
+	case turned.Load() == 0:
+		return "", through("%d handshakes in a row", done.Load())
+	}
+	return fmt.Sprintf("%d handshakes done, %d refused by the ration of the source", done.Load(), turned.Load()), nil
+}

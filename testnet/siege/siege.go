@@ -1,0 +1,232 @@
+// Package siege sets the misbehaving peer (federation/fedtest/rogue) on a node in a
+// process of its own, over QUIC, and measures what each attack costs that.
+package siege
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"text/tabwriter"
+
+	"parley/federation"
+	"parley/federation/fedtest/rogue"
+	"parley/federation/quic"
+	"parley/protocol"
+	"parley/testnet"
+)
+
+// Config of a run.
+type Config struct {
+	Binary string // of parley
+	Temp   string // directory for the node's data; "": the system's
+	Log    io.Writer
+}
+
+// Result of an attack.
+type Result struct {
+	Name    string  `json:"name"`
+	Threat  string  `json:"threat"`
+	Refused string  `json:"refused,omitempty"` // how; "": it was not
+	Failure string  `json:"failure,omitempty"` // why it was not
+	CPU     float64 `json:"cpu_ms"`            // of the victim, in steps of 10
+	Sent    int64   `json:"sent_bytes"`        // by the rogue, in UDP datagrams
+	Answer  int64   `json:"answer_bytes"`
+	RSS     float64 `json:"rss_kib"`    // more than before
+	Disk    int64   `json:"disk_bytes"` // more than before
+}
+
+const (
+	victim protocol.Node = "a.localhost"
+	self   protocol.Node = "b.localhost"
+)
+
+// siege is a run.
+type siege struct {
+	cfg   Config
+	world rogue.World
+	data  string // the victim's directory
+	proc  *testnet.Process
+	users *users
+	out   atomic.Int64 // bytes of the rogue
+	in    atomic.Int64
+}
+
+// Run tries all attacks on one node, one after the other.
+func Run(ctx context.Context, cfg Config) (all []Result, err error) {
+	dir, err := os.MkdirTemp(cfg.Temp, "siege")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s := &siege{cfg: cfg, data: filepath.Join(dir, "data")}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	for _, a := range rogue.Attacks() {
+		r, err := s.try(ctx, a)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// start starts the victim, to which the rogue is known by a pin, and its users.
+func (s *siege) start(ctx context.Context) error {
+	var seed [ed25519.SeedSize]byte
+	rand.Read(seed[:]) // never fails
+	key := federation.KeyFromSeed(seed)
+	free, err := socket()
+	if err != nil {
+		return err
+	}
+	at := free.LocalAddr().(*net.UDPAddr).AddrPort()
+	if err := free.Close(); err != nil {
+		return err
+	}
+	// Nobody is at the address of the peer: it is always the one who dials.
+	s.proc, err = testnet.Start(ctx, testnet.Options{Binary: s.cfg.Binary, Data: s.data, Log: s.cfg.Log, Config: fmt.Sprintf(`[node]
+name = %q
+[s2s]
+listen = %q
+[[s2s.peers]]
+name = %q
+addresses = ["127.0.0.1:9"]
+key = %q
+trusted = true
+`, victim, at, self, key.Pin())})
+	if err != nil {
+		return err
+	}
+	s.world = rogue.World{Victim: victim, At: at, Self: self, Key: key, Transport: s.transport}
+	s.users, err = newUsers(ctx, s.proc.WebSocket(), &s.world)
+	return err
+}
+
+func socket() (*net.UDPConn, error) {
+	return net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+}
+
+// counted is a socket whose bytes are. It hides the ways past WriteTo and ReadFrom that a
+// *net.UDPConn has.
+type counted struct {
+	net.PacketConn
+	udp *net.UDPConn // the same
+	s   *siege
+}
+
+// SetReadBuffer lets QUIC have the room that it wants.
+func (c counted) SetReadBuffer(n int) error { return c.udp.SetReadBuffer(n) }
+
+// SetWriteBuffer does so, too.
+func (c counted) SetWriteBuffer(n int) error { return c.udp.SetWriteBuffer(n) }
+
+// SyscallConn lets it see whether it has got it.
+func (c counted) SyscallConn() (syscall.RawConn, error) { return c.udp.SyscallConn() }
+
+func (c counted) WriteTo(b []byte, to net.Addr) (int, error) {
+	n, err := c.PacketConn.WriteTo(b, to)
+	c.s.out.Add(int64(n))
+	return n, err
+}
+
+func (c counted) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.PacketConn.ReadFrom(b)
+	c.s.in.Add(int64(n))
+	return n, from, err
+}
+
+func (s *siege) transport(name protocol.Node, key *federation.Key) (federation.Transport, error) {
+	conn, err := socket()
+	if err != nil {
+		return nil, err
+	}
+	return quic.New(quic.Config{Key: key, Name: name, Conn: counted{conn, conn, s}})
+}
+
+func (s *siege) close() error {
+	var all []error
+	all = append(all, s.world.Close())
+	if s.users != nil {
+		all = append(all, s.users.close())
+	}
+	if s.proc != nil {
+		all = append(all, s.proc.Stop(context.Background()))
+	}
+	return errors.Join(all...)
+}
+
+// cost is what has been used so far.
+type cost struct {
+	testnet.Usage
+	disk, in, out int64
+}
+
+func (s *siege) cost() (c cost, err error) {
+	if c.Usage, err = testnet.ReadUsage(s.proc.PID()); err != nil {
+		return c, err
+	}
+	c.in, c.out = s.in.Load(), s.out.Load()
+	err = filepath.WalkDir(s.data, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a file that was only there for a moment
+		}
+		if err != nil || e.IsDir() {
+			return err
+		}
+		i, err := e.Info()
+		if err == nil {
+			c.disk += i.Size()
+		}
+		return nil
+	})
+	return c, err
+}
+
+// try tries an attack. Whatever it was, the victim must live after it.
+func (s *siege) try(ctx context.Context, a rogue.Attack) (Result, error) {
+	r := Result{Name: a.Name, Threat: a.Threat}
+	before, err := s.cost()
+	if err != nil {
+		return r, err
+	}
+	how, err := a.Do(ctx, &s.world)
+	if err != nil {
+		r.Failure = err.Error()
+	}
+	r.Refused = how
+	select {
+	case <-s.proc.Ended():
+		return r, fmt.Errorf("%s has ended the node:\n%s", a.Name, s.proc.Output())
+	default:
+	}
+	after, err := s.cost()
+	r.CPU, r.RSS = 1000*(after.CPU-before.CPU), after.RSS-before.RSS
+	r.Sent, r.Answer, r.Disk = after.out-before.out, after.in-before.in, after.disk-before.disk
+	return r, err
+}
+
+// Table prints results.
+func Table(w io.Writer, all []Result) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "attack\tCPU ms\tsent B\tanswer B\tRSS KiB\tdisk B\twhat became of it")
+	for _, r := range all {
+		what := r.Refused
+		if r.Failure != "" {
+			what = "NOT REFUSED: " + r.Failure
+		}
+		fmt.Fprintf(t, "%s\t%.0f\t%d\t%d\t%+.0f\t%+d\t%s\n", r.Name, r.CPU, r.Sent, r.Answer, r.RSS, r.Disk, what)
+	}
+	return t.Flush()
+}
