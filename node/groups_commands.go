@@ -201,7 +201,7 @@ func (g *group) takeCard(c *s2s.Command) error {
 // takeReaders lets a node follow a channel for readers, who are its own affair.
 func (g *group) takeReaders(e *commandEvent) error {
 	if e.q.in.Sub == nil {
-		return protocol.Unsupported
+		return protocol.Denied
 	}
 	if !g.rec.Channel {
 		return protocol.NotFound

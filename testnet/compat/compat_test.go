@@ -3,11 +3,15 @@ package compat
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"parley/federation"
 	"parley/testnet"
 )
 
@@ -69,6 +73,61 @@ func TestSDK(t *testing.T) {
 		t.Parallel()
 		run(t, binary, common, Suite{Dir: dir, Name: "^(handshake|account|credentials|password reset|me: tags|calls: without)"})
 	})
+}
+
+// TestFederated runs the cases of two users with one at each of two nodes.
+func TestFederated(t *testing.T) {
+	dir := here(t)
+	if os.Getenv("PARLEY_LONG") == "" {
+		t.Skip("PARLEY_LONG is not set")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), budget)
+	defer cancel()
+	a, b := linked(t, build(t))
+	defer stop(t, a)
+	defer stop(t, b)
+	start := time.Now()
+	cases, err := Run(ctx, Suite{Dir: dir, Cases: []string{"sdk"}, Base: a.HTTP, Files: filesAtOnce, Env: []string{"PEER=" + b.HTTP},
+		Name: "^(p2p|reply|headers|drafty|forward|notes|delete|attachments|devices|calls|channel):"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, cases)
+	t.Logf("%d cases in %.1f s", len(cases), time.Since(start).Seconds())
+}
+
+// linked starts two nodes that know and trust each other.
+func linked(t *testing.T, binary string) (a, b *testnet.Process) {
+	t.Helper()
+	type side struct{ name, data, key, at string }
+	var sides [2]side
+	for i, name := range []string{"a.localhost", "b.localhost"} {
+		s := side{name: name, data: filepath.Join(t.TempDir(), name)}
+		if err := os.MkdirAll(s.data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		key, err := federation.CreateKey(filepath.Join(s.data, federation.KeyFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.ListenPacket("udp", "127.0.0.1:0") // a free port
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.key, s.at = key.Pin(), c.LocalAddr().String()
+		c.Close()
+		sides[i] = s
+	}
+	start := func(own, other side) *testnet.Process {
+		config := strings.Replace(confirming, `name = "localhost"`, fmt.Sprintf("name = %q", own.name), 1) +
+			fmt.Sprintf("\n[s2s]\nlisten = %q\n[[s2s.peers]]\nname = %q\naddresses = [%q]\nkey = %q\ntrusted = true\n", own.at, other.name, other.at, other.key)
+		p, err := testnet.Start(t.Context(), testnet.Options{Binary: binary, Data: own.data, Config: config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	return start(sides[0], sides[1]), start(sides[1], sides[0])
 }
 
 // here is this folder; the test is skipped if what it needs is not installed.

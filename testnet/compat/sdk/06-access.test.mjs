@@ -103,7 +103,8 @@ T('approval', 'default access N: {sub} 403; after an invitation it works', async
   const z = await h.user();
   await h.fails(z.t.subscribe(name), 403);
   await g.invite(z.uid, 'JRW');
-  await h.join(z, name);
+  await h.settle();
+  await h.join(z, name, 'JRW');
   assert.equal((await z.t.publish(name, 'x')).code, 202);
 });
 T(
@@ -174,6 +175,7 @@ T('modes', 'relative changes (+R-P): refused whole (400), or applied', async () 
   const r = await give(g, u.c.uid, '+A-S').catch(e => e);
   if (r.code === 400) return assert.deepEqual(await modeOf(o, name, u.c.uid), ['JRWPS', 'JRWPS', 'JRWPS']);
   assert.deepEqual(acs(r), ['JRWPS', 'JRWPA', 'JRWP']);
+  await h.settle();
   assert.deepEqual(acs(await want(u.t, '+A-P')), ['JRWAS', 'JRWPA', 'JRWA']);
   assert.equal((await want(u.t, '+A')).code, 304);
   await h.fails(want(u.t, '+Q'), 400);
@@ -185,7 +187,9 @@ T('modes', "the SDK's updateMode (relative on its side) works", async () => {
   await h.sleep(30);
   await g.updateMode(u.c.uid, '-W');
   assert.deepEqual(await modeOf(o, name, u.c.uid), ['JRWPS', 'JRPS', 'JRPS']);
+  await h.settle();
   await u.t.updateMode(null, '-S');
+  await h.settle();
   assert.deepEqual(await modeOf(o, name, u.c.uid), ['JRWP', 'JRPS', 'JRP']);
 });
 T('modes', 'members without A cannot change others (403); nobody but the owner himself changes the owner', async () => {
@@ -262,6 +266,7 @@ T(
     m = u.c.mark();
     await u.c.t.setMeta(name, { sub: { mode: 'JRWPS' } });
     await h.join(u.c, name);
+    await h.settle();
     assert.deepEqual(await modeOf(o, name, u.c.uid), ['JRWPS', 'JRWPS', 'JRWPS']);
   },
 );
@@ -331,7 +336,9 @@ T('permission A', 'given and wanted: may approve, kick and ban, set aux; may not
   await h.fails(give(a.t, b.c.uid, 'JR'), 403);
   await give(g, a.c.uid, 'JRWPAS');
   await h.fails(give(a.t, b.c.uid, 'JR'), 403); // given but not wanted
+  await h.settle();
   await want(a.t, 'JRWPAS');
+  await h.settle();
   assert.equal((await give(a.t, b.c.uid, 'JR')).code, 200);
   assert.equal((await a.t.setMeta({ aux: { pins: [1] } })).code, 200);
   for (const q of [{ tags: ['zz'] }, { desc: { public: { fn: 'z' } } }, { desc: { defacs: { auth: 'JR' } } }])

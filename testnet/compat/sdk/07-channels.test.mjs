@@ -51,7 +51,8 @@ T('channel', 'messages: readers get them under chn… without from; members with
   const { o, g, grp, chn, rs } = await channel(2);
   const w = await h.user();
   await g.invite(w.uid, 'JRWPS');
-  await h.join(w, grp);
+  await h.settle();
+  await h.join(w, grp, 'JRWPS');
   const c = await g.publish('news');
   assert.equal(c.params.seq, 1);
   const d = await w.data({ seq: 1 });
@@ -105,6 +106,7 @@ T('channel', 'readers cannot change public, defacs, tags, aux (403); aux they ca
   ])
     await h.fails(r.t.setMeta(q), 403);
   await g.setMeta({ aux: { pins: [1] } });
+  await h.settle();
   assert.deepEqual(await h.part(r.c, chn, 'aux'), { pins: [1] });
   await h.fails(r.c.t.getMeta(chn, { what: 'tags' }), 403);
 });
@@ -276,7 +278,9 @@ T('channel', 'invited members have the group name and write', async () => {
   const m = w.mark();
   await g.invite(w.uid, 'JRWPS');
   await w.pres({ what: 'acs', src: grp, act: o.uid }, m);
-  await h.join(w, grp);
+  await h.settle();
+  await h.join(w, grp, 'JRWPS');
+  await h.settle();
   assert.equal((await w.t.publish(grp, 'x')).code, 202);
 });
 T('channel', "a member who uses the readers' name is sent to the group's: 303 with params.topic", async () => {
@@ -313,6 +317,7 @@ T('channel', 'deleted: 404 for readers', async () => {
   const { o, grp, chn, rs } = await channel(1);
   await rs[0].t.leave(false);
   assert.equal((await o.t.delTopic(grp, true)).code, 200);
+  await h.settle();
   await h.fails(rs[0].c.t.subscribe(chn), 404);
 });
 T('channel', "calls and forms: a reader's {note data} reaches nobody", async () => {

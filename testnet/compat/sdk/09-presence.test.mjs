@@ -235,7 +235,7 @@ together(8, () => {
   T('background', 'a bkg session gets its data like any other', async () => {
     const { a, b, ta } = await quietPair();
     await ta.publish('x');
-    const r = await h.raw();
+    const r = await h.raw({ base: b.base.href });
     await r.hi({ bkg: true });
     await r.auth(b);
     assert.equal((await r.req('sub', { topic: 'me', bkg: true, get: { what: 'desc' } })).code, 200);
@@ -251,7 +251,7 @@ together(8, () => {
       b.close();
       await a.pres({ what: 'off', src: b.uid }, 0, 8000);
       const m = a.mark();
-      const r = await h.raw();
+      const r = await h.raw({ base: b.base.href });
       await r.hi({ bkg: true });
       await r.auth(b);
       await r.req('sub', { topic: 'me', bkg: true });
@@ -267,7 +267,7 @@ together(8, () => {
       b.close();
       await a.pres({ what: 'off', src: b.uid }, 0, 8000);
       const m = a.mark();
-      const r = await h.raw();
+      const r = await h.raw({ base: b.base.href });
       await r.hi();
       await r.auth(b);
       await r.req('sub', { topic: 'me', bkg: true });

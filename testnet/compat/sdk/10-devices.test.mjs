@@ -64,6 +64,7 @@ T('devices', 'unread counts add up over conversations and devices', async () => 
   await tb.leave(false);
   for (let i = 0; i < 3; i++) await ta.publish('x');
   for (let i = 0; i < 2; i++) await tc.publish('y');
+  await h.settle();
   const d = await h.again(b);
   const n = () => Object.fromEntries([a, c].map(x => [x.uid, d.t.getTopic(x.uid).unread]));
   await d.wait(p => p.meta && p.meta.sub);

@@ -2,17 +2,21 @@ import { T } from '../lib/t.mjs';
 import * as h from '../lib/h.mjs';
 const { assert } = h;
 const URL_LP = '/v0/channels/lp?apikey=' + h.APIKEY;
+const homes = new Map(); // of sessions, where not BASE
 const send = (sid, body, o = {}) =>
   h.http(URL_LP + (sid ? '&sid=' + encodeURIComponent(sid) : ''), {
     method: 'POST',
     body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+    base: homes.get(sid),
     ...o,
   });
-const poll = sid => h.http(URL_LP + '&sid=' + encodeURIComponent(sid));
-const start = async () => {
-  const r = await send(null);
+const poll = sid => h.http(URL_LP + '&sid=' + encodeURIComponent(sid), { base: homes.get(sid) });
+const start = async c => {
+  const base = c && c.base.origin;
+  const r = await send(null, undefined, { base });
   const b = await r.json();
   assert.equal(r.status, 201);
+  homes.set(b.ctrl.params.sid, base);
   return b.ctrl.params.sid;
 };
 // Poll until a packet satisfies pred.
@@ -83,7 +87,7 @@ T('long polling', 'an oversized packet is refused (4xx)', async () => {
 });
 T('long polling', 'a waiting poll is answered as soon as something arrives', async () => {
   const { a, b, ta } = await h.pair();
-  const sid = await start();
+  const sid = await start(b);
   await req(sid, 'hi', { ver: '0.25' });
   await req(sid, 'login', { scheme: 'token', secret: b.t.getAuthToken().token });
   await req(sid, 'sub', { topic: a.uid });
@@ -100,7 +104,7 @@ T(
   'the SDK with transport lp: connect, login, chat, presence, notes',
   async () => {
     const { a, b, ta } = await h.pair();
-    const c = await h.connect({ transport: 'lp' });
+    const c = await h.connect({ transport: 'lp', base: b.base.href });
     const r = await c.t.loginToken(b.t.getAuthToken().token);
     assert.equal(r.params.user, b.uid);
     await c.subMe();
@@ -121,7 +125,7 @@ T('long polling', 'a user is online through it', async () => {
   b.close();
   await a.pres({ what: 'off', src: b.uid }, 0, 8000);
   const m = a.mark();
-  const sid = await start();
+  const sid = await start(b);
   await req(sid, 'hi', { ver: '0.25', ua: 'lp/3' });
   await req(sid, 'login', { scheme: 'basic', secret: h.b64(b.login + ':' + b.pass) });
   await req(sid, 'sub', { topic: 'me' });

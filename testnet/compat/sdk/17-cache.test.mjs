@@ -104,7 +104,10 @@ T('cache', '{get sub} with ims: nothing changed, nothing lost', async () => {
 T('cache', 'messages deleted meanwhile by the other side disappear after the reload', async () => {
   const [a, b] = await Promise.all([h.user(), h.user()]);
   const ta = await h.join(a, b.uid);
+  await b.pres({ what: 'acs', src: a.uid });
+  await (await h.join(b, a.uid, 'JRWPASD')).leave(false);
   for (let i = 1; i <= 6; i++) await ta.publish('m' + i);
+  await h.settle();
   const br = await browser(b);
   const c = await br.open();
   await c.subMe();
@@ -113,6 +116,7 @@ T('cache', 'messages deleted meanwhile by the other side disappear after the rel
   await h.sleep(200);
   await c.quit();
   await ta.delMessages([{ low: 2, hi: 4 }], true);
+  await h.settle();
   const d = await br.open();
   await d.subMe();
   const u = await enter(d, a.uid);

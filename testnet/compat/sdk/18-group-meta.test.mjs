@@ -118,8 +118,10 @@ T(
     await us[1].c.none(h.is.pres({ what: 'aux' }), { m: m1, ms: 150, what: 'nothing for the detached' });
     assert.deepEqual(await h.part(us[0].c, name, 'aux'), { pins: [1], k: 'v' });
     await g.setMeta({ aux: { k: DEL } });
+    await h.settle();
     assert.deepEqual(await h.part(us[0].c, name, 'aux'), { pins: [1] });
     await g.setMeta({ aux: { pins: DEL } });
+    await h.settle();
     const c = await us[0].c.t.getMeta(name, { what: 'aux' });
     assert.deepEqual([c.code, c.params.what], [204, 'aux']);
   },
@@ -129,6 +131,7 @@ T('group aux', 'members without A cannot write (403); with A they can', async ()
   const u = us[0];
   await h.fails(u.t.setMeta({ aux: { pins: [2] } }), 403);
   await g.setMeta({ sub: { user: u.c.uid, mode: 'JRWPAS' } });
+  await h.settle();
   await u.t.setMeta({ sub: { mode: 'JRWPAS' } });
   assert.equal((await u.t.setMeta({ aux: { pins: [2] } })).code, 200);
 });
