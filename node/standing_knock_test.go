@@ -222,7 +222,7 @@ func TestFiledBlameIsFound(t *testing.T) {
 		if d, ok := arrives(a, x, alice, time.Hour); ok {
 			t.Errorf("arrived after %v", d)
 		}
-		got(t, []string{a.n.ExplainStanding(nodeX)}, "x.localhost (closed)", "own evidence   good 0.00, bad 0.00", "blame 0.8")
+		got(t, []string{a.n.ExplainStanding(nodeX)}, "x.localhost (closed)", "own evidence   good 0.00, bad 0.00", "blame 0.8", "e.localhost")
 		for _, w := range witnesses {
 			if s := r.sites[w].n.ExplainStanding(nodeX); !strings.Contains(s, "never seen") {
 				t.Errorf("%s has seen x:\n%s", w, s)

@@ -61,6 +61,13 @@ func (e *Engine) explainHearsay(line func(string, string, ...any), p *Peer, st *
 	slow, fast := st.Mass.blame()
 	line("others", "lent %.2f, of which %.2f counts; blame %.2f (lately %.2f), of which %.2f (%.2f) counts",
 		p.Loan, st.Mass.loan(), p.Blame, p.FastBlame, slow, fast)
+	if len(p.Accusers) > 0 {
+		names := make([]string, len(p.Accusers))
+		for i, n := range p.Accusers {
+			names[i] = string(n)
+		}
+		line("  blamed by", "%s", strings.Join(names, ", "))
+	}
 	for _, l := range p.Loans[:min(len(p.Loans), maxVoices)] {
 		t, _ := e.trust(e.clock.at, l.By)
 		line("  vouches", "%.2f from %s, trusted %.2f", l.Amount, l.By, t)
