@@ -150,8 +150,8 @@ type Links interface {
 	// Keep says whether somebody here wants to know of users of the node: then a link
 	// to it is made if possible, and stays.
 	Keep(n protocol.Node, keep bool)
-	// Linked reports whether there is a link; Away whether the node was tried
-	// and not reached lately.
+	// Linked reports whether there is a link; Away whether the node was tried and not
+	// reached, and is being tried, or is not to be tried again yet.
 	Linked(n protocol.Node) bool
 	Away(n protocol.Node) bool
 	// Limit sets how many posts and bytes of a node are read in a second, and tells it.

@@ -253,13 +253,20 @@ func (m *Mesh) Linked(n protocol.Node) bool {
 
 // Away implements Network.
 func (m *Mesh) Away(n protocol.Node) bool {
-	if p := m.known(n); p != nil && p.current() != nil {
-		return false
+	trying := false
+	if p := m.known(n); p != nil {
+		p.mu.Lock()
+		linked := p.link != nil
+		trying = p.working
+		p.mu.Unlock()
+		if linked {
+			return false
+		}
 	}
 	away := false
 	err := m.cfg.Store.View(func(tx store.Tx) error {
 		r, err := tx.Peer(n)
-		away = err == nil && r.Failures > 0
+		away = err == nil && r.Failures > 0 && (trying || time.Now().Before(r.Next))
 		return nil
 	})
 	return err == nil && away

@@ -169,7 +169,7 @@ func (r *runner) carryOut() (*Result, error) {
 // run is the whole run, inside of virtual time.
 func (r *runner) run(ctx context.Context) (err error) {
 	if r.live != nil { // clients outside look at dates
-		vtime.Sleep(ctx, r.res.Began.Sub(time.Now()))
+		vtime.Sleep(ctx, time.Until(r.res.Began))
 	}
 	began := time.Now()
 	r.start = began

@@ -37,9 +37,9 @@ func unanswered(ctx context.Context, w *World, a *s2s.Ask) (string, error) {
 	return "question refused: " + answer.Fault.Text(), nil
 }
 
-func guessing(ctx context.Context, w *World) (how string, err error) {
+func guessing(ctx context.Context, w *World) (string, error) {
 	for i := range tries {
-		if how, err = unanswered(ctx, w, &s2s.Ask{File: &s2s.File{ID: fmt.Sprintf("%024d", i)}}); err != nil {
+		if _, err := unanswered(ctx, w, &s2s.Ask{File: &s2s.File{ID: fmt.Sprintf("%024d", i)}}); err != nil {
 			return "", err
 		}
 	}
