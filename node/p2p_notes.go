@@ -4,6 +4,7 @@ import (
 	"parley/federation"
 	"parley/protocol"
 	"parley/protocol/s2s"
+	"parley/store"
 )
 
 // noteEvent is a passing note of a remote user.
@@ -31,7 +32,46 @@ func (e *noteEvent) apply(t *topic) {
 	switch e.note.What {
 	case "kp", "kpa", "kpv":
 		p.relay(q, m, &protocol.Info{What: e.note.What})
+	case "data":
+		p.hearData(q, m, e.note)
 	}
+}
+
+// hearData passes on what a remote user whom ours has answered says to a form.
+func (p *p2p) hearData(q *request, m *member, note *s2s.Note) {
+	if len(note.Data) == 0 || p.fromStranger(note.From) {
+		return
+	}
+	info := &protocol.Info{What: note.What, Event: note.Event, Payload: note.Data}
+	if note.Of != nil {
+		err := p.n.store.View(func(tx store.Tx) (err error) {
+			info.Seq, err = p.seqOf(tx, *note.Of)
+			return err
+		})
+		if err != nil || info.Seq == 0 {
+			return // about a message that is not here: it makes no sense
+		}
+	}
+	p.relay(q, m, info)
+}
+
+// castData tells the other node what our user says to a form.
+func (r *room) castData(m *member, in *protocol.Note) {
+	if r.n.other(r.t.id) == "" || r.n.remote(m.sub.User) {
+		return
+	}
+	local, remote := r.ends()
+	note := &s2s.Note{Topic: r.t.id, From: local, What: in.What, Event: in.Event, Data: in.Payload}
+	if in.Seq > 0 {
+		err := r.n.store.View(func(tx store.Tx) (err error) {
+			note.Of, err = r.named(tx, in.Seq)
+			return err
+		})
+		if err != nil || note.Of == nil {
+			return
+		}
+	}
+	r.n.cfg.Network.Cast(remote.Node(), &s2s.Cast{Note: note})
 }
 
 // castNote tells the other node that our user types.

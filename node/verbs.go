@@ -233,7 +233,7 @@ func (r *request) resolve() (protocol.TopicID, error) {
 			return "", protocol.NotFound
 		case peer.Node() != n.name && !n.ventures(r.who):
 			return "", protocol.Denied
-		case peer.Node() != n.name && r.verb.name == "sub":
+		case peer.Node() != n.name && (r.verb.name == "sub" || r.in.Get != nil && whats(&r.in.Get.GetQuery)["desc"]):
 			if err := n.meet(u, peer); err != nil {
 				return "", err
 			}

@@ -88,7 +88,7 @@ func TestFederated(t *testing.T) {
 	defer stop(t, b)
 	start := time.Now()
 	cases, err := Run(ctx, Suite{Dir: dir, Cases: []string{"sdk"}, Base: a.HTTP, Files: filesAtOnce, Env: []string{"PEER=" + b.HTTP},
-		Name: "^(p2p|reply|headers|drafty|forward|notes|delete|attachments|devices|calls|channel):"})
+		Name: "^(p2p|reply|headers|drafty|forward|notes|delete|attachments|devices|calls|forms|channel):"})
 	if err != nil {
 		t.Fatal(err)
 	}

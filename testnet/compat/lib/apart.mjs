@@ -35,13 +35,8 @@ const why = {
   'a bare id is one of the node\'s own': ["group: ids: a bare id is taken for one of this server's; answers carry the permanent id"],
   'readers are the affair of their node, and counted there': ['channel: subcnt counts the readers'],
   'what is not followed here is not described before it is subscribed to': [
-    'p2p: desc of a user is readable before subscribing; sub 404, data and tags 403',
     'group: a stranger may read desc (acs.mode = default access) but not members, history, tags, aux',
     'channel: a stranger can read desc under chn…, but not join under grp… (403)',
-  ],
-  'answers to forms are not relayed to other nodes': [
-    'forms: {note data}: a form answer reaches the other side as {info data} with seq',
-    'forms: {note data} carries its payload',
   ],
   'a file of another node is had by those to whom a message or a face names it': [
     'files: download: content, type, length; any logged-in user may',
