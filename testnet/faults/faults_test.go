@@ -48,7 +48,7 @@ func TestRandomKills(t *testing.T) {
 	}
 	draws := uint64(2)
 	if os.Getenv("PARLEY_LONG") != "" {
-		draws = 30
+		draws = 8
 	}
 	binary, err := testnet.Build(t.Context(), t.TempDir())
 	if err != nil {

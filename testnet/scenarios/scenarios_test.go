@@ -42,11 +42,19 @@ func TestAllAreGoodAndExplained(t *testing.T) {
 	}
 }
 
-// TestRun runs those that take a moment; with PARLEY_LONG=1, all.
+// heavy are those that take most of a minute or more.
+var heavy = []string{"agree", "scale", "scale-1000", "scale-dht", "spam-wave"}
+
+// TestRun runs those that take a moment; with PARLEY_LONG=1 all but the heavy ones, with
+// PARLEY_LONG=all these, too.
 func TestRun(t *testing.T) {
 	some := []string{"hello", "partition", "mtu"}
-	if os.Getenv("PARLEY_LONG") != "" {
+	switch os.Getenv("PARLEY_LONG") {
+	case "":
+	case "all":
 		some = Names()
+	default:
+		some = slices.DeleteFunc(slices.Clone(Names()), func(n string) bool { return slices.Contains(heavy, n) })
 	}
 	for _, name := range some {
 		t.Run(name, func(t *testing.T) {
