@@ -431,3 +431,16 @@ func TestGroupWithdrawnFirst(t *testing.T) {
 		r.same()
 	})
 }
+
+// Who chooses another mode and uses it at once is not refused for the old one.
+func TestModeIsKnownBeforeItIsUsed(t *testing.T) {
+	inFederation(t, nil, twoNodes, func(r *fed) {
+		a, b := r.sites[nodeA], r.sites[nodeB]
+		a.user("alice")
+		bob := b.user("bob")
+		group := ctrlOf(find(a.say("alice", `{"sub":{"id":"g","topic":"newx","set":{"desc":{"defacs":{"auth":"N"}}}}}`), `"code":200`)).Topic
+		got(t, a.say("alice", fmt.Sprintf(`{"set":{"id":"i","topic":%q,"sub":{"user":%q,"mode":"JRW"}}}`, group, bob)), `"code":200`)
+		b.pipes["bob"].send(fmt.Sprintf(`{"sub":{"id":"s","topic":%q,"set":{"sub":{"mode":"JRW"}}}}`, group))
+		got(t, b.say("bob", fmt.Sprintf(`{"pub":{"id":"p","topic":%q,"content":"I am in"}}`, group)), `"id":"p"`, `"code":202`)
+	})
+}

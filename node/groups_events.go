@@ -242,6 +242,10 @@ func (f *follower) subStep(q *request, in *s2s.Membership, said bool) *step {
 			delete(f.left, in.User)
 			f.proceed(in.User)
 		}
+		if m := f.room.member(in.User); own && m != nil && m.sub.Want == in.Want {
+			delete(f.changing, in.User)
+			f.proceed(in.User)
+		}
 	}}
 }
 

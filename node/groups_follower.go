@@ -21,12 +21,14 @@ type follower struct {
 	rules group // what a replica decides by itself
 
 	orders
-	left       map[protocol.UserID]bool // left, which the log does not say yet
-	unverified []int                    // messages whose authors' nodes could not be asked
-	holding    bool                     // the link to the home is to stay
-	asking     bool                     // for a snapshot
-	pruning    bool                     // the replica will be dropped if nobody comes
-	broken     bool                     // the home has told two stories
+	left map[protocol.UserID]bool // left, which the log does not say yet
+	// changing are own modes that the log does not say yet, until when commands wait.
+	changing   map[protocol.UserID]time.Time
+	unverified []int // messages whose authors' nodes could not be asked
+	holding    bool  // the link to the home is to stay
+	asking     bool  // for a snapshot
+	pruning    bool  // the replica will be dropped if nobody comes
+	broken     bool  // the home has told two stories
 }
 
 // pruneGrace is for how long a replica stays when no user of the node is in the group.
@@ -45,7 +47,7 @@ func leftName(t protocol.TopicID, u protocol.UserID) string {
 }
 
 func newFollower(t *topic) kind {
-	f := &follower{room: newRoom(t), orders: newOrders(), left: map[protocol.UserID]bool{}}
+	f := &follower{room: newRoom(t), orders: newOrders(), left: map[protocol.UserID]bool{}, changing: map[protocol.UserID]time.Time{}}
 	f.parts = newParts(f.room)
 	f.rules.room = f.room
 	f.room.policy, f.room.tells = &f.rules, f
@@ -318,8 +320,32 @@ func (f *follower) changed(tx store.Tx, q *request, old, now *store.Sub) error {
 	case old != nil && old.Want == now.Want:
 		return nil
 	}
+	f.changing[now.User] = time.Now().Add(wishTime)
+	f.t.after(wishTime, changedEvent{f, now.User})
 	return f.wish(tx, now.User, q.at, "want\x00"+string(f.t.id)+"\x00"+string(now.User), &protocol.Request{
 		Set: &protocol.Set{Topic: string(f.t.id), SetQuery: protocol.SetQuery{Sub: &protocol.SetSub{Mode: now.Want.String()}}}})
+}
+
+// wishTime is how long a command waits for the home to know the mode that its user has
+// chosen just before: it might be refused for the old one.
+const wishTime = time.Second
+
+// changedEvent ends that wait.
+type changedEvent struct {
+	f *follower
+	u protocol.UserID
+}
+
+func (e changedEvent) apply(*topic) { e.f.proceed(e.u) }
+
+// isChanging reports whether the home may not know yet which mode a user has chosen.
+func (f *follower) isChanging(u protocol.UserID) bool {
+	until, ok := f.changing[u]
+	if ok && !time.Now().Before(until) {
+		delete(f.changing, u)
+		ok = false
+	}
+	return ok
 }
 
 // wish queues for the home what a user has decided for oneself.

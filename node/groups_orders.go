@@ -158,7 +158,7 @@ func (e lateEvent) apply(*topic) {
 // user has left if so.
 func (f *follower) proceed(u protocol.UserID) {
 	l := f.lines[u]
-	for l != nil && l.sent == nil && len(l.waiting) > 0 && !f.left[u] {
+	for l != nil && l.sent == nil && len(l.waiting) > 0 && !f.left[u] && !f.isChanging(u) {
 		o := l.waiting[0]
 		l.waiting = l.waiting[1:]
 		ready, err := f.ready(o)

@@ -18,6 +18,7 @@ T(
     await o.none(h.is.pres({ what: 'upd', src: name }), { m: mo, ms: 150 });
     assert.deepEqual((await h.part(us[0].c, name, 'desc')).public, { fn: 'New', note: 'keep' });
     await g.setMeta({ desc: { public: { note: DEL } } });
+    await h.settle();
     assert.deepEqual((await h.part(us[0].c, name, 'desc')).public, { fn: 'New' });
   },
 );
