@@ -73,15 +73,12 @@ func (r *room) getDetached(q *request, in *protocol.GetQuery, what map[string]bo
 func (r *room) getCard(q *request, m *member, opts *protocol.GetOpts) {
 	var c card
 	err := r.n.store.View(func(tx store.Tx) (err error) {
-		if m == nil && r.t.id.Kind() == protocol.KindP2P {
-			peer, err := tx.User(r.t.id.Peer(q.who.User))
-			if err == nil && peer.State == store.StateDeleted {
-				return protocol.NotFound
-			}
-		}
 		c, err = r.policy.card(tx, q.who.User)
 		return err
 	})
+	if err == nil && m == nil && c.gone {
+		err = protocol.NotFound
+	}
 	if err != nil {
 		q.refuse(err)
 		return

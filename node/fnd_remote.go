@@ -169,19 +169,15 @@ func (l *finds) forget(now time.Time) {
 }
 
 // isNode reports whether there is, or has been, a node of that name.
-func (n *Node) isNode(name protocol.Node) (is bool) {
+func (n *Node) isNode(name protocol.Node) bool {
 	if n.cfg.Network.Linked(name) {
 		return true
 	}
-	err := n.store.View(func(tx store.Tx) error {
-		p, err := tx.Peer(name)
-		is = err == nil && !p.Seen.IsZero()
-		return err
-	})
+	p, err := n.standing.peer(name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		n.log.Error("what is known of a node cannot be read", "peer", name, "err", err)
 	}
-	return is
+	return err == nil && !p.Seen.IsZero()
 }
 
 // askHandle asks a node who has a handle there; nil if nobody whom it shows. Errors:

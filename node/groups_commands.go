@@ -157,10 +157,7 @@ func (g *group) carryOut(e *commandEvent) error {
 	if err := g.takeCard(e.c); err != nil {
 		return err
 	}
-	switch u, err := g.n.lookUp(e.c.User); {
-	case err == nil:
-		e.q.who.Level = u.Level
-	case !errors.Is(err, protocol.NotFound):
+	if err := g.rank(e.q); err != nil {
 		return err
 	}
 	if e.q.reader {
@@ -196,6 +193,21 @@ func (g *group) takeCard(c *s2s.Command) error {
 		_, err := putCard(tx, c.Card, time.Now())
 		return err
 	})
+}
+
+// rank gives who joins what is known of the user's level: the group gives by it.
+func (g *group) rank(q *request) error {
+	if q.in.Sub == nil {
+		return nil
+	}
+	u, err := g.n.lookUp(q.who.User)
+	switch {
+	case err == nil:
+		q.who.Level = u.Level
+	case !errors.Is(err, protocol.NotFound):
+		return err
+	}
+	return nil
 }
 
 // takeReaders lets a node follow a channel for readers, who are its own affair.

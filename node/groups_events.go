@@ -238,14 +238,16 @@ func (f *follower) subStep(q *request, in *s2s.Membership, said bool) *step {
 			f.showSub(q, old, now)
 		}
 		f.n.relayed.introduce(*in)
-		if own && in.Ended {
+		if !own {
+			return
+		}
+		if in.Ended {
 			delete(f.left, in.User)
-			f.proceed(in.User)
 		}
-		if m := f.room.member(in.User); own && m != nil && m.sub.Want == in.Want {
+		if m := f.room.member(in.User); m != nil && m.sub.Want == in.Want {
 			delete(f.changing, in.User)
-			f.proceed(in.User)
 		}
+		f.proceed(in.User)
 	}}
 }
 

@@ -197,11 +197,13 @@ func (p *p2p) name(u protocol.UserID, _ bool) string { return p.t.id.Name(u) }
 // card implements policy: each sees the other's face.
 func (p *p2p) card(tx store.Tx, u protocol.UserID) (card, error) {
 	peer, err := tx.User(p.t.id.Peer(u))
-	if errors.Is(err, store.ErrNotFound) || err == nil && peer.State == store.StateDeleted {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return card{}, nil
-	}
-	if err != nil {
+	case err != nil:
 		return card{}, err
+	case peer.State == store.StateDeleted:
+		return card{gone: true}, nil
 	}
 	return card{public: peer.Public, trusted: peer.Trusted, created: peer.Created, updated: peer.Updated}, nil
 }

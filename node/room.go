@@ -86,6 +86,7 @@ type policy interface {
 type card struct {
 	public, trusted  []byte
 	created, updated time.Time
+	gone             bool // whose it was
 }
 
 func newRoom(t *topic) *room {
