@@ -94,16 +94,12 @@ func (m *Mesh) Run(ctx context.Context, h Handler, l Logs) error {
 	m.mu.Unlock()
 	defer m.wg.Wait()
 	defer cancel()
-	waiting, err := m.waiting()
+	waiting, peers, err := m.recall()
 	if err != nil {
-		return fmt.Errorf("federation: read the outbox: %w", err)
-	}
-	partners, err := m.partners()
-	if err != nil {
-		return fmt.Errorf("federation: read the peers: %w", err)
+		return fmt.Errorf("federation: read the outbox and the peers: %w", err)
 	}
 	m.Wake(waiting...)
-	m.Wake(partners...)
+	m.Wake(m.partners(peers)...)
 	return m.accept()
 }
 
@@ -138,36 +134,46 @@ func (m *Mesh) begin() error {
 // the peer may have something for it, and have given up trying often.
 const reunion = 7 * 24 * time.Hour
 
-// waiting are the peers for which there is something in the store, and those that there
-// was a link with lately.
-func (m *Mesh) waiting() ([]protocol.Node, error) {
-	var all []protocol.Node
-	err := m.cfg.Store.View(func(tx store.Tx) error {
+// acquaintance is when there was something with a peer: see store.Peer.
+type acquaintance struct {
+	name         protocol.Node
+	seen, dialed time.Time
+}
+
+// recall finds the peers for which there is something in the store, or with which there was
+// a link lately, and when there was something with each that is known.
+func (m *Mesh) recall() (waiting []protocol.Node, peers []acquaintance, err error) {
+	var again []protocol.Node
+	err = m.cfg.Store.View(func(tx store.Tx) error {
+		waiting, again, peers = nil, nil, nil
 		for n, err := range tx.Waiting() {
 			if err != nil {
 				return err
 			}
-			all = append(all, n)
+			waiting = append(waiting, n)
 		}
 		for p, err := range tx.AllPeers() {
 			if err != nil {
 				return err
 			}
+			peers = append(peers, acquaintance{p.Name, p.Seen, p.Dialed})
 			for _, err := range tx.FollowedBy(p.Name) {
 				if err != nil {
 					return err
 				}
-				all = append(all, p.Name)
+				waiting = append(waiting, p.Name)
 				break
 			}
 			if time.Since(p.Seen) < reunion && p.Access != store.AccessDeny {
-				m.peer(p.Name).expect()
-				all = append(all, p.Name)
+				again = append(again, p.Name)
 			}
 		}
 		return nil
 	})
-	return all, err
+	for _, n := range again {
+		m.peer(n).expect()
+	}
+	return append(waiting, again...), peers, err
 }
 
 // accept takes connections that others dial until the mesh ends.

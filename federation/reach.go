@@ -46,46 +46,30 @@ func (m *Mesh) outward() bool {
 
 // partners are the peers to link with when the node begins to run; it also learns
 // whether the node can be dialled.
-func (m *Mesh) partners() ([]protocol.Node, error) {
-	if m.cfg.Reach == ReachOpen {
-		return nil, nil
-	}
-	type seen struct {
-		name protocol.Node
-		when time.Time
-	}
-	var lately []seen
+func (m *Mesh) partners(peers []acquaintance) []protocol.Node {
+	now := time.Now()
+	var lately []acquaintance
 	var dialed time.Time
-	err := m.cfg.Store.View(func(tx store.Tx) error {
-		lately, dialed = nil, time.Time{}
-		for p, err := range tx.AllPeers() {
-			if err != nil {
-				return err
-			}
-			if p.Dialed.After(dialed) {
-				dialed = p.Dialed
-			}
-			if time.Since(p.Seen) < partnerTime {
-				lately = append(lately, seen{p.Name, p.Seen})
-			}
+	for _, p := range peers {
+		if p.dialed.After(dialed) {
+			dialed = p.dialed
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		if now.Sub(p.seen) < partnerTime {
+			lately = append(lately, p)
+		}
 	}
-	if !dialed.IsZero() && !dialed.After(time.Now()) {
+	if !dialed.IsZero() && !dialed.After(now) {
 		m.dialed.Store(dialed.UnixNano())
 	}
 	if !m.outward() {
-		return nil, nil
+		return nil
 	}
-	slices.SortFunc(lately, func(a, b seen) int { return cmp.Or(b.when.Compare(a.when), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(lately, func(a, b acquaintance) int { return cmp.Or(b.seen.Compare(a.seen), cmp.Compare(a.name, b.name)) })
 	var names []protocol.Node
-	for _, s := range lately[:min(len(lately), maxPartners)] {
-		names = append(names, s.name)
+	for _, p := range lately[:min(len(lately), maxPartners)] {
+		names = append(names, p.name)
 	}
-	return names, nil
+	return names
 }
 
 // holds reports whether the link is to stay, and to be made again. p.mu is held.

@@ -27,10 +27,23 @@ type rogue struct {
 // halted, as one of a name.
 func (w *world) approach(to *node, name protocol.Node, as *node) *rogue {
 	w.Helper()
+	return w.dial(w.pose(name, as), to)
+}
+
+// pose listens with the key and at the address of a node that has been halted, as one of
+// a name.
+func (w *world) pose(name protocol.Node, as *node) *fedtest.Host {
+	w.Helper()
 	host, err := w.net.Listen(name, as.key, as.at)
 	if err != nil {
 		w.Fatal(err)
 	}
+	return host
+}
+
+// dial connects a host to a node.
+func (w *world) dial(host *fedtest.Host, to *node) *rogue {
+	w.Helper()
 	at, err := w.Find(w.Context(), to.name)
 	if err != nil {
 		w.Fatal(err)
@@ -50,14 +63,11 @@ func rogueWorld(t *testing.T, change func(*s2s.Hello), f func(w *world, r *rogue
 		b.halt()
 		r := w.approach(a, b.name, b)
 		defer r.host.Close()
-		h := &s2s.Hello{Name: b.name, To: a.name, Boot: 1, Incarnation: 7, Lanes: make([]s2s.LaneState, s2s.Lanes)}
-		for l := range h.Lanes {
-			h.Lanes[l] = s2s.LaneState{Lowest: 1, Next: 1}
-		}
+		hello := greeting(b.name, a.name, 1)
 		if change != nil {
-			change(h)
+			change(hello.Hello)
 		}
-		r.out = r.stream(0, &s2s.Control{Hello: h})
+		r.out = r.stream(0, hello)
 		f(w, r)
 	})
 }

@@ -47,25 +47,11 @@ func TestSecondConnection(t *testing.T) {
 					n, as = as, n
 				}
 				as.halt()
-				host, err := w.net.Listen(as.name, as.key, as.at)
-				if err != nil {
-					w.Fatal(err)
-				}
+				host := w.pose(as.name, as)
 				defer host.Close()
-				dial := func() *rogue {
-					at, err := w.Find(w.Context(), n.name)
-					if err != nil {
-						w.Fatal(err)
-					}
-					conn, err := host.Dial(w.Context(), at)
-					if err != nil {
-						w.Fatal(err)
-					}
-					return &rogue{w: w, host: host, conn: conn}
-				}
 				var first *rogue
 				if c.dialled {
-					first = dial()
+					first = w.dial(host, n)
 				} else {
 					n.mesh.Keep(as.name, true)
 					conn, err := host.Accept(w.Context())
@@ -77,7 +63,7 @@ func TestSecondConnection(t *testing.T) {
 				first.stream(0, greeting(as.name, n.name, 5))
 				first.hear()
 				w.pass(c.age)
-				second := dial()
+				second := w.dial(host, n)
 				second.stream(0, greeting(as.name, n.name, c.boot))
 				w.pass(5 * time.Second)
 				stays, goes := first, second
