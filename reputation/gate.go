@@ -70,16 +70,24 @@ func (s *standing) closesAt() float64 {
 	return max(s.Lo, strangerClose)
 }
 
+// word is what the operator has said of a peer, if anything.
+func (p *Peer) word() (v Verdict, said bool) {
+	switch p.Pin {
+	case Allow:
+		return Verdict{Action: Admit, Reason: ReasonAllowed}, true
+	case Deny:
+		return Verdict{Wait, ReasonDenied, MaxWait, 0}, true
+	}
+	return Verdict{}, false
+}
+
 // FirstContact decides about one first contact of a remote user, and if it admits it,
 // takes the tokens for it.
 func (e *Engine) FirstContact(now time.Time, s Sender, user protocol.UserID) Verdict {
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
-	switch p.Pin {
-	case Allow:
-		return Verdict{Action: Admit, Reason: ReasonAllowed}
-	case Deny:
-		return Verdict{Wait, ReasonDenied, MaxWait, 0}
+	if v, said := p.word(); said {
+		return v
 	}
 	st := e.judge(at, p)
 	e.count(at, p)

@@ -64,11 +64,8 @@ func (l *useLimit) of(s *standing, closed bool) (rate, burst float64) {
 func (e *Engine) Use(now time.Time, s Sender, u Use, n float64) Verdict {
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
-	switch p.Pin {
-	case Allow:
-		return Verdict{Action: Admit, Reason: ReasonAllowed}
-	case Deny:
-		return Verdict{Wait, ReasonDenied, MaxWait, 0}
+	if v, said := p.word(); said {
+		return v
 	}
 	st := e.judge(at, p)
 	l := &useLimits[u]

@@ -11,23 +11,11 @@ const (
 // Signed is what the home node of a user signs of a card: cardPrefix and the array of
 // its fields but Sig, in deterministic CBOR; Guest only if set.
 func (c *Card) Signed() []byte {
+	fields := []any{c.User, c.Version, notNil(c.Public), c.Auth}
 	if c.Guest {
-		return signed(cardPrefix, struct {
-			_       struct{} `cbor:",toarray"`
-			User    protocol.UserID
-			Version int64
-			Public  []byte
-			Auth    protocol.Mode
-			Guest   bool
-		}{User: c.User, Version: c.Version, Public: notNil(c.Public), Auth: c.Auth, Guest: true})
+		fields = append(fields, true)
 	}
-	return signed(cardPrefix, struct {
-		_       struct{} `cbor:",toarray"`
-		User    protocol.UserID
-		Version int64
-		Public  []byte
-		Auth    protocol.Mode
-	}{User: c.User, Version: c.Version, Public: notNil(c.Public), Auth: c.Auth})
+	return signed(cardPrefix, fields)
 }
 
 // Signed is what the home node of a user signs of a tombstone, likewise.
@@ -50,7 +38,7 @@ func notNil(b []byte) []byte {
 
 func signed(prefix string, v any) []byte {
 	b, err := statementOut.Marshal(v)
-	if err != nil { // structs of plain fields always encode
+	if err != nil { // plain fields always encode
 		panic(err)
 	}
 	return append([]byte(prefix), b...)
