@@ -3,7 +3,6 @@ package scenario
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -116,27 +115,11 @@ func (r *reader) attackers() {
 
 // attackNeeds checks that attackers have what their kind needs, and nothing else.
 func (r *reader) attackNeeds(key string, a *Attackers) bool {
-	needed, known := attackKinds[a.Kind]
+	needed, known := r.kind(key+".kind", attackKinds, a.Kind, "kind of attackers")
 	if !known {
-		var all []string
-		for k := range attackKinds {
-			all = append(all, k)
-		}
-		slices.Sort(all)
-		r.wrong(key+".kind", "%q is no kind of attackers; there are %s", a.Kind, strings.Join(all, ", "))
 		return false
 	}
-	good := true
-	for name, has := range map[string]bool{"nodes": len(a.Nodes) > 0, "users": len(a.Users) > 0, "targets": len(a.Targets) > 0} {
-		switch needs := slices.Contains(needed, name); {
-		case needs && !has:
-			r.wrong(key, "%q needs %s", a.Kind, name)
-			good = false
-		case has && !needs:
-			r.wrong(key+"."+name, "%q has no %s", a.Kind, name)
-			good = false
-		}
-	}
+	good := r.fits(key, a.Kind, needed, map[string]bool{"nodes": len(a.Nodes) > 0, "users": len(a.Users) > 0, "targets": len(a.Targets) > 0})
 	if a.Kind == "slander" && len(a.To) > 0 {
 		r.wrong(key+".to", "%q has no to", a.Kind)
 		good = false

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -128,14 +129,8 @@ func (r *reader) events() {
 
 // needs checks that an event has what its kind needs, and nothing else.
 func (r *reader) needs(key string, e *Event) bool {
-	needed, known := kinds[e.Do]
+	needed, known := r.kind(key+".do", kinds, e.Do, "event")
 	if !known {
-		var all []string
-		for k := range kinds {
-			all = append(all, k)
-		}
-		slices.Sort(all)
-		r.wrong(key+".do", "%q is no event; there are %s", e.Do, strings.Join(all, ", "))
 		return false
 	}
 	if e.At.Duration >= r.p.Duration.Duration {
@@ -144,16 +139,32 @@ func (r *reader) needs(key string, e *Event) bool {
 	has := map[string]bool{"nodes": len(e.Nodes) > 0, "users": len(e.Users) > 0, "sides": len(e.Sides) > 0, "between": len(e.Between) > 0,
 		"from": len(e.From) > 0, "to": len(e.To) > 0, "up": e.Up.Duration > 0, "down": e.Down.Duration > 0,
 		"delay": e.Delay.Duration > 0, "answer": e.Answer != "", "link": e.Link != (Link{})}
+	if e.Do == "link" {
+		delete(has, "to") // as one likes
+	}
+	return r.fits(key, e.Do, needed, has)
+}
+
+// kind finds what a kind of something needs.
+func (r *reader) kind(key string, all map[string][]string, name, what string) (needed []string, known bool) {
+	if needed, known = all[name]; !known {
+		r.wrong(key, "%q is no %s; there are %s", name, what, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+	}
+	return needed, known
+}
+
+// fits checks that something of a kind has what that needs ("a|b": one of both), and
+// nothing else.
+func (r *reader) fits(key, kind string, needed []string, has map[string]bool) bool {
 	before := len(r.problems)
 	for _, n := range needed {
 		if a, b, either := strings.Cut(n, "|"); !has[a] && !(either && has[b]) {
-			r.wrong(key, "%q needs %s", e.Do, strings.ReplaceAll(n, "|", ", or "))
+			r.wrong(key, "%q needs %s", kind, strings.ReplaceAll(n, "|", ", or "))
 		}
 	}
 	for name, set := range has {
-		fits := slices.ContainsFunc(needed, func(n string) bool { return slices.Contains(strings.Split(n, "|"), name) })
-		if set && !fits && !(name == "to" && e.Do == "link") {
-			r.wrong(key+"."+name, "%q has no %s", e.Do, name)
+		if set && !slices.ContainsFunc(needed, func(n string) bool { return slices.Contains(strings.Split(n, "|"), name) }) {
+			r.wrong(key+"."+name, "%q has no %s", kind, name)
 		}
 	}
 	return len(r.problems) == before

@@ -4,10 +4,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-
-	"parley/testnet/run"
-	"parley/testnet/scenario"
-	"parley/testnet/vtime"
 )
 
 // How far two runs of one seed may differ in what depends on packets. TLS draws its secrets
@@ -52,14 +48,7 @@ func TestRepeatable(t *testing.T) {
 
 func figures(t *testing.T, name string, seed uint64) map[string]float64 {
 	t.Helper()
-	p, err := Plan(name, scenario.WithSeed(seed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := run.Run(p, vtime.NewClock(vtime.Options{}), run.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := play(t, name, seed)
 	if res.Failed() {
 		t.Error(strings.Join(res.Examples, "\n"))
 	}

@@ -42,6 +42,20 @@ func TestAllAreGoodAndExplained(t *testing.T) {
 	}
 }
 
+// play runs a scenario.
+func play(t *testing.T, name string, seed uint64) *run.Result {
+	t.Helper()
+	p, err := Plan(name, scenario.WithSeed(seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := run.Run(p, vtime.NewClock(vtime.Options{}), run.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
 // heavy are those that take most of a minute or more.
 var heavy = []string{"agree", "scale", "scale-1000", "scale-dht", "spam-wave"}
 
@@ -58,14 +72,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, name := range some {
 		t.Run(name, func(t *testing.T) {
-			p, err := Plan(name, scenario.WithSeed(7))
-			if err != nil {
-				t.Fatal(err)
-			}
-			res, err := run.Run(p, vtime.NewClock(vtime.Options{}), run.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			res := play(t, name, 7)
 			if res.Failed() {
 				t.Errorf("%+v\n%+v\n%s\n%v", res.Checks, res.Invariants, strings.Join(res.Examples, "\n"), res.Figures)
 			}
