@@ -140,10 +140,11 @@ func (n *demoNode) guest() tour.Guest {
 // prepare makes the data directory and the settings of a node, and its user.
 func (n *demoNode) prepare(cmd *cobra.Command, dir string) error {
 	n.settings = config.New()
-	var err error
-	if n.s2s, err = freeAddress(cmd.Context()); err != nil {
+	at, err := testnet.FreeUDP()
+	if err != nil {
 		return err
 	}
+	n.s2s = at.String()
 	if l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", n.http); err != nil {
 		n.http = "127.0.0.1:0"
 	} else if err := l.Close(); err != nil {
@@ -185,15 +186,6 @@ func (n *demoNode) introduce(other *demoNode) error {
 		return tx.PutPeer(&store.Peer{Name: other.name, Pin: other.key.Public(), Addrs: []string{other.s2s}})
 	})
 	return errors.Join(err, s.Close())
-}
-
-// freeAddress is one on loopback that nobody uses at the moment.
-func freeAddress(ctx context.Context) (string, error) {
-	c, err := new(net.ListenConfig).ListenPacket(ctx, "udp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return c.LocalAddr().String(), c.Close()
 }
 
 // syncWriter lets several write lines to one place.

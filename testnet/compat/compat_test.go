@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"parley/federation"
+	"parley/protocol"
 	"parley/testnet"
 )
 
@@ -104,10 +105,14 @@ func TestFederated(t *testing.T) {
 // linked starts two nodes that know and trust each other.
 func linked(t *testing.T, binary string) (a, b *testnet.Process) {
 	t.Helper()
-	type side struct{ name, data, key, at string }
+	type side struct {
+		name      protocol.Node
+		data, key string
+		at        netip.AddrPort
+	}
 	var sides [2]side
-	for i, name := range []string{"a.localhost", "b.localhost"} {
-		s := side{name: name, data: filepath.Join(t.TempDir(), name)}
+	for i, name := range []protocol.Node{"a.localhost", "b.localhost"} {
+		s := side{name: name, data: filepath.Join(t.TempDir(), string(name))}
 		if err := os.MkdirAll(s.data, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -115,17 +120,15 @@ func linked(t *testing.T, binary string) (a, b *testnet.Process) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := net.ListenPacket("udp", "127.0.0.1:0") // a free port
-		if err != nil {
+		s.key = key.Pin()
+		if s.at, err = testnet.FreeUDP(); err != nil {
 			t.Fatal(err)
 		}
-		s.key, s.at = key.Pin(), c.LocalAddr().String()
-		c.Close()
 		sides[i] = s
 	}
 	start := func(own, other side) *testnet.Process {
 		config := strings.Replace(confirming, `name = "localhost"`, fmt.Sprintf("name = %q", own.name), 1) +
-			fmt.Sprintf("\n[s2s]\nlisten = %q\n[[s2s.peers]]\nname = %q\naddresses = [%q]\nkey = %q\ntrusted = true\n", own.at, other.name, other.at, other.key)
+			testnet.Peering(own.at, other.name, other.at.String(), other.key)
 		p, err := testnet.Start(t.Context(), testnet.Options{Binary: binary, Data: own.data, Config: config})
 		if err != nil {
 			t.Fatal(err)

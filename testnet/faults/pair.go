@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -62,7 +61,7 @@ func newPair(ctx context.Context, binary, dir string, scale float64) (_ *pair, e
 			return nil, err
 		}
 		keys[n] = key.Pin()
-		if n.s2s, err = freeUDP(); err != nil {
+		if n.s2s, err = testnet.FreeUDP(); err != nil {
 			return nil, err
 		}
 	}
@@ -85,26 +84,9 @@ func newPair(ctx context.Context, binary, dir string, scale float64) (_ *pair, e
 	return p, nil
 }
 
-func freeUDP() (netip.AddrPort, error) {
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).AddrPort(), nil
-}
-
 // configure makes the settings: limits that do not stand in the way, and where the other is.
 func (n *place) configure(peer protocol.Node, at, key string) {
-	n.conf = fmt.Sprintf(`[node]
-name = %q
-[s2s]
-listen = %q
-[[s2s.peers]]
-name = %q
-addresses = [%q]
-key = %q
-trusted = true
+	n.conf = fmt.Sprintf("[node]\nname = %q\n", n.name) + testnet.Peering(n.s2s, peer, at, key) + `
 [limits]
 session_rate = 1e6
 user_bytes = "1GiB"
@@ -113,7 +95,7 @@ signup_rate = 1e6
 signup_burst = 1000000
 [log]
 level = "warn"
-`, n.name, n.s2s, peer, at, key)
+`
 }
 
 // start runs a node; where clients found it before, they find it again.

@@ -87,35 +87,19 @@ func (s *siege) start(ctx context.Context) error {
 	var seed [ed25519.SeedSize]byte
 	rand.Read(seed[:]) // never fails
 	key := federation.KeyFromSeed(seed)
-	free, err := socket()
+	at, err := testnet.FreeUDP()
 	if err != nil {
 		return err
 	}
-	at := free.LocalAddr().(*net.UDPAddr).AddrPort()
-	if err := free.Close(); err != nil {
-		return err
-	}
 	// Nobody is at the address of the peer: it is always the one who dials.
-	s.proc, err = testnet.Start(ctx, testnet.Options{Binary: s.cfg.Binary, Data: s.data, Log: s.cfg.Log, Config: fmt.Sprintf(`[node]
-name = %q
-[s2s]
-listen = %q
-[[s2s.peers]]
-name = %q
-addresses = ["127.0.0.1:9"]
-key = %q
-trusted = true
-`, victim, at, self, key.Pin())})
+	s.proc, err = testnet.Start(ctx, testnet.Options{Binary: s.cfg.Binary, Data: s.data, Log: s.cfg.Log,
+		Config: fmt.Sprintf("[node]\nname = %q\n", victim) + testnet.Peering(at, self, "127.0.0.1:9", key.Pin())})
 	if err != nil {
 		return err
 	}
 	s.world = rogue.World{Victim: victim, At: at, Self: self, Key: key, Transport: s.transport}
 	s.users, err = newUsers(ctx, s.proc.WebSocket(), &s.world)
 	return err
-}
-
-func socket() (*net.UDPConn, error) {
-	return net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 }
 
 // counted is a socket whose bytes are. It hides the ways past WriteTo and ReadFrom that a
@@ -148,7 +132,7 @@ func (c counted) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 func (s *siege) transport(name protocol.Node, key *federation.Key) (federation.Transport, error) {
-	conn, err := socket()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return nil, err
 	}
