@@ -22,27 +22,29 @@ const (
 // NewGate, Port and Close are called outside; Open and [Port.Listen], with all that comes
 // of it, inside.
 type Gate struct {
-	pace float64
-	in   chan passage // made outside
-	done chan struct{}
-	stop sync.Once
-	wg   sync.WaitGroup
+	pace  float64
+	began time.Time    // outside, as what is in passages
+	in    chan passage // made outside
+	done  chan struct{}
+	stop  sync.Once
+	wg    sync.WaitGroup
 
 	mu    sync.Mutex
 	ports []*Port // guarded by mu
 }
 
-// passage is what comes in.
+// passage is what comes in, and when it did: the clock inside goes on to that first, so
+// that nothing takes less time outside than it should, also if the bubble is behind.
 type passage struct {
-	advance time.Duration
-	conn    *guest
-	data    []byte
-	end     bool // of conn
+	at   time.Time
+	conn *guest // nil: only the time
+	data []byte
+	end  bool // of conn
 }
 
 // NewGate makes a gate with a pace: how much faster than outside time goes by.
 func NewGate(pace float64) *Gate {
-	g := &Gate{pace: pace, in: make(chan passage, underway), done: make(chan struct{})}
+	g := &Gate{pace: pace, began: time.Now(), in: make(chan passage, underway), done: make(chan struct{})}
 	g.wg.Go(g.beat)
 	return g
 }
@@ -51,13 +53,12 @@ func NewGate(pace float64) *Gate {
 func (g *Gate) beat() {
 	t := time.NewTicker(tick)
 	defer t.Stop()
-	for last := time.Now(); ; {
+	for {
 		select {
-		case now := <-t.C:
-			if !g.pass(passage{advance: time.Duration(float64(now.Sub(last)) * g.pace)}) {
+		case <-t.C:
+			if !g.pass(passage{}) {
 				return
 			}
-			last = now
 		case <-g.done:
 			return
 		}
@@ -66,6 +67,7 @@ func (g *Gate) beat() {
 
 // pass brings something in; false if the gate is closed.
 func (g *Gate) pass(p passage) bool {
+	p.at = time.Now()
 	select {
 	case g.in <- p:
 		return true
@@ -87,12 +89,16 @@ func (g *Gate) Open(ctx context.Context) {
 			_ = q.pipe.Close()
 		}
 	}()
+	last := g.began
 	for ctx.Err() == nil {
 		select {
 		case p := <-g.in:
+			if p.at.After(last) {
+				Sleep(ctx, time.Duration(float64(p.at.Sub(last))*g.pace))
+				last = p.at
+			}
 			switch q := p.conn; {
 			case q == nil:
-				Sleep(ctx, p.advance)
 			case p.end && inside[q]:
 				delete(inside, q)
 				close(q.queue)

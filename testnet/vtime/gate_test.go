@@ -51,8 +51,9 @@ func TestGate(t *testing.T) {
 			vtime.Sleep(ctx, time.Second)
 			_, _ = w.Write(large)
 		})}
+		l := port.Listen() // before anybody comes
 		var wg sync.WaitGroup
-		wg.Go(func() { _ = s.Serve(port.Listen()) })
+		wg.Go(func() { _ = s.Serve(l) })
 		close(started)
 		gate.Open(ctx)
 		err := s.Close()
