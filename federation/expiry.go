@@ -125,7 +125,7 @@ func (m *Mesh) fate(p *store.Post, offered bool, now time.Time) (how End, due ti
 		return Unconfirmed, expiry
 	case !now.Before(expiry):
 		return Expired, expiry
-	case e.has(toldDelayed):
+	case e.has(toldDelayed), e.has(toldUnconfirmed): // told worse, before it was parked or the clock went back
 		return noEnd, expiry
 	case !now.Before(delayed):
 		return Delayed, expiry

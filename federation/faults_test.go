@@ -62,6 +62,40 @@ func TestAckLostAndPeerGonePastExpiry(t *testing.T) {
 	})
 }
 
+// An author who has been told the worse is not told the lesser afterwards, because the
+// peer has postponed what was in doubt and the clock has gone back meanwhile.
+func TestUnconfirmedIsNotDelayedAgain(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		later := true
+		b.book.refuse = func(*s2s.Post) *s2s.Verdict {
+			if later {
+				return &s2s.Verdict{Outcome: s2s.Later, Wait: 600}
+			}
+			return nil
+		}
+		a.mesh.Keep(b.name, true)
+		w.pass(time.Second)
+		w.net.Block(a.at, b.at)
+		a.write(b, 1, 1) // on the wire, and lost
+		w.pass(time.Minute)
+		b.kill()
+		a.disk.ahead.Add(int64(6 * 24 * time.Hour))
+		w.pass(time.Hour)
+		w.ends(a, b, 1, 1, federation.Unconfirmed)
+		a.disk.ahead.Add(-int64(5 * 24 * time.Hour))
+		w.heal(a, b)
+		b.start()
+		b.mesh.Keep(a.name, true)
+		w.pass(time.Hour) // postponed again and again
+		w.ends(a, b, 1, 1, federation.Unconfirmed)
+		later = false
+		b.has(a, 1, 1, time.Hour)
+		a.settled(b, time.Hour)
+		w.ends(a, b, 1, 1, federation.Unconfirmed, federation.Confirmed)
+	})
+}
+
 func TestAckOfARefusalLost(t *testing.T) {
 	bubble(t, two, func(w *world) {
 		a, b := w.ab()

@@ -41,18 +41,33 @@ func drawAct(r *rapid.T) act {
 	}
 }
 
+// given are the flags of the command line, before any test has set one.
+var given = sync.OnceValue(func() map[string]bool {
+	names := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { names[f.Name] = true })
+	return names
+})
+
+// few draws that many schedules, 1,000 with PARLEY_LONG: the same ones each time, so that
+// what is said of a commit holds the next time too. PARLEY_LONG=all draws others.
 func few(t *testing.T, checks string) {
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if os.Getenv("PARLEY_LONG") != "" {
-		checks = "1000"
+	told := given()
+	set := map[string]string{"rapid.nofailfile": "true", "rapid.checks": checks, "rapid.seed": "1"}
+	switch os.Getenv("PARLEY_LONG") {
+	case "":
+	case "all":
+		delete(set, "rapid.seed")
+		fallthrough
+	default:
+		set["rapid.checks"] = "1000"
 	}
-	err := flag.Set("rapid.nofailfile", "true")
-	if !given {
-		err = errors.Join(err, flag.Set("rapid.checks", checks))
-	}
-	if err != nil {
-		t.Fatal(err)
+	for name, value := range set {
+		if told[name] {
+			continue
+		}
+		if err := flag.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
