@@ -32,6 +32,7 @@ type candidate struct {
 	in     *frameReader // control stream, after Hello
 	mine   *s2s.Hello   // nil: not said yet
 	out    *frameWriter // control stream, after Hello
+	early  *early       // what followed on it at once; nil: nothing
 }
 
 // end closes the connection for an error.
@@ -55,8 +56,12 @@ func closing(code CloseCode, format string, args ...any) error {
 func (p *remote) dial() *candidate {
 	err := p.attempt()
 	var mine *s2s.Hello
+	var first *early
 	if err == nil {
 		mine, err = p.hello()
+	}
+	if err == nil {
+		first, err = p.takeEarly(mine)
 	}
 	if err != nil {
 		p.failure(err)
@@ -70,7 +75,7 @@ func (p *remote) dial() *candidate {
 	}
 	done := make(chan result, 1)
 	p.m.wg.Go(func() {
-		c, err := p.m.reach(ctx, p.name, mine)
+		c, err := p.reach(ctx, &candidate{mine: mine, early: first})
 		done <- result{c, err}
 	})
 	var other *candidate
@@ -106,8 +111,9 @@ func (p *remote) dial() *candidate {
 	}
 }
 
-// reach finds a node, connects to it, has it proven, and exchanges Hellos.
-func (m *Mesh) reach(ctx context.Context, n protocol.Node, mine *s2s.Hello) (*candidate, error) {
+// reach finds the peer, connects to it, has it proven, and exchanges Hellos.
+func (p *remote) reach(ctx context.Context, c *candidate) (*candidate, error) {
+	m, n := p.m, p.name
 	select {
 	case m.dials <- struct{}{}:
 		defer func() { <-m.dials }()
@@ -130,8 +136,8 @@ func (m *Mesh) reach(ctx context.Context, n protocol.Node, mine *s2s.Hello) (*ca
 		}
 		return nil, err
 	}
-	c := &candidate{conn: conn, mine: mine}
-	if err := m.meet(ctx, c, n); err != nil {
+	c.conn = conn
+	if err := p.meet(ctx, c); err != nil {
 		c.end(err)
 		return nil, err
 	}
@@ -139,8 +145,8 @@ func (m *Mesh) reach(ctx context.Context, n protocol.Node, mine *s2s.Hello) (*ca
 }
 
 // meet proves who has been dialled, says Hello and hears the other's.
-func (m *Mesh) meet(ctx context.Context, c *candidate, n protocol.Node) error {
-	if err := m.prove(ctx, c, n); err != nil {
+func (p *remote) meet(ctx context.Context, c *candidate) error {
+	if err := p.m.prove(ctx, c, p.name); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
@@ -148,7 +154,12 @@ func (m *Mesh) meet(ctx context.Context, c *candidate, n protocol.Node) error {
 	if err := c.say(ctx, c.mine); err != nil {
 		return err
 	}
-	return c.hear(ctx, m.self)
+	if c.early != nil {
+		if err := p.sayEarly(ctx, c); err != nil {
+			return err
+		}
+	}
+	return c.hear(ctx, p.m.self)
 }
 
 // wanted fails for a node that the operator does not want.

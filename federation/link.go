@@ -67,7 +67,7 @@ func newLink(p *remote, c *candidate) *link {
 
 // prepare reads where the lanes stand. What the peer has taken without our knowing the
 // answers, it tells at once; so do we.
-func (l *link) prepare() error {
+func (l *link) prepare(c *candidate) error {
 	return l.m.cfg.Store.Update(func(tx store.Tx) error {
 		for i := range l.out {
 			lane, theirs := store.Lane(i), l.theirs.Lanes[i]
@@ -83,7 +83,7 @@ func (l *link) prepare() error {
 			if l.restored { // the Hellos are void
 				taken, settled = q.Settled, cursor
 			}
-			l.out[i].begin(q.Settled, taken)
+			l.out[i].begin(q.Settled, taken, c.early.sent(i), c.early.stream(i))
 			if l.doubtful[i], err = doubtful(tx, l.peer.Name, lane, q); err != nil {
 				return err
 			}

@@ -32,6 +32,7 @@ type remote struct {
 	wanted  int           // who wait for a link
 	calls   []held        // call signals that wait for a link
 	keep    bool          // somebody here wants to know of its users
+	prompt  bool          // the last link was with a peer that takes posts early: see early
 	again   bool          // there was a link before this node started: see reunion
 	next    time.Time     // no attempt before
 	row     int           // failures in a row
@@ -323,6 +324,7 @@ func (p *remote) enter(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.link, p.since, p.again = l, time.Now(), false
+	p.prompt = knowsEarly(l.theirs)
 	p.met = p.since
 	p.tell()
 }

@@ -41,10 +41,12 @@ func newSender(l *link, lane store.Lane) *sender {
 	return &sender{l: l, lane: lane, wake: make(chan struct{}, 1), window: uint64(min(w, maxWindow))}
 }
 
-// begin sets where the lane stands: settled here, taken by the peer.
-func (s *sender) begin(settled, taken uint64) {
+// begin sets where the lane stands: settled here, taken by the peer; early was sent
+// before the peer's Hello, on w.
+func (s *sender) begin(settled, taken, early uint64, w *frameWriter) {
 	s.start = max(settled, taken)
-	s.sent, s.answered, s.acted = s.start, settled, settled
+	s.sent, s.answered, s.acted = max(s.start, early), settled, settled
+	s.w = w
 }
 
 func (s *sender) look() {
@@ -172,10 +174,10 @@ func readPage(tx store.Tx, to protocol.Node, l store.Lane, after, upto uint64) (
 // send writes one post, around the body that was encoded when it was queued. Its number
 // counts as wired before.
 func (s *sender) send(p *store.Post) error {
-	raw, err := s.encode(p)
+	raw, err := encodePost(s.l.codec, p)
 	if limit := s.l.theirs.Limits.Frame; err == nil && limit > 0 && len(raw) > limit && len(p.Body) > 0 {
 		if err = s.l.books.tooLarge(s.lane, p); err == nil {
-			raw, err = s.encode(&store.Post{N: p.N})
+			raw, err = encodePost(s.l.codec, &store.Post{N: p.N})
 		}
 	}
 	if err != nil {
@@ -185,20 +187,25 @@ func (s *sender) send(p *store.Post) error {
 	s.mu.Lock()
 	s.sent = p.N
 	s.mu.Unlock()
-	s.l.p.counts.posts.Add(1)
-	if s.l.m.cfg.Watch != nil {
-		post, err := entry(p.Body).post(s.l.codec)
-		if err == nil {
-			s.l.p.watchPost(true, post, len(raw))
-		}
-	}
+	s.l.p.sends(s.l.codec, p, len(raw))
 	return s.writeRaw(raw)
 }
 
-// encode makes the frame of a post, or of a void in its place.
-func (s *sender) encode(p *store.Post) ([]byte, error) {
+// sends counts a post that is written, and tells whoever watches.
+func (p *remote) sends(c s2s.Codec, post *store.Post, bytes int) {
+	p.counts.posts.Add(1)
+	if p.m.cfg.Watch == nil {
+		return
+	}
+	if said, err := entry(post.Body).post(c); err == nil {
+		p.watchPost(true, said, bytes)
+	}
+}
+
+// encodePost makes the frame of a post, or of a void in its place.
+func encodePost(c s2s.Codec, p *store.Post) ([]byte, error) {
 	if entry(p.Body).void() {
-		return s.l.codec.AppendFrame(nil, &s2s.Line{Void: p.N})
+		return c.AppendFrame(nil, &s2s.Line{Void: p.N})
 	}
 	_, body, err := entry(p.Body).split()
 	if err != nil {

@@ -18,6 +18,9 @@ const Version = 1
 // ALPN is what a node says in TLS that it speaks (RFC 7301).
 const ALPN = "parley/1"
 
+// FeatureEarly is the feature of a node that takes posts before it has said Hello.
+const FeatureEarly = "early"
+
 // Lanes is how many lanes carry the posts of one node to another. Posts about one
 // topic keep their order: they use one lane.
 const Lanes = 4

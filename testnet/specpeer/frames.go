@@ -24,6 +24,7 @@ type Hello struct {
 	Incarnation uint64      `cbor:"4,keyasint,omitempty"`
 	Known       uint64      `cbor:"5,keyasint,omitempty"`
 	Lanes       []LaneState `cbor:"6,keyasint,omitempty"`
+	Features    []string    `cbor:"7,keyasint,omitempty"`
 	Limits      struct{}    `cbor:"8,keyasint"` // all defaults
 	Build       string      `cbor:"9,keyasint,omitempty"`
 }

@@ -56,7 +56,8 @@ func (p *Peer) Begin(incarnation uint64) {
 func (p *Peer) hello() *Hello {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := &Hello{Name: p.Name, To: p.Other, Boot: p.Boot, Incarnation: p.incarnation, Known: p.known, Build: "specpeer"}
+	h := &Hello{Name: p.Name, To: p.Other, Boot: p.Boot, Incarnation: p.incarnation, Known: p.known,
+		Features: []string{"early"}, Build: "specpeer"}
 	for l := range lanes {
 		h.Lanes = append(h.Lanes, LaneState{Lowest: p.out[l].lowest, Next: p.out[l].next, Applied: p.in[l].applied})
 	}
