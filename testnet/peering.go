@@ -18,15 +18,16 @@ func FreeUDP() (netip.AddrPort, error) {
 }
 
 // Peering is settings (TOML) for a node that listens for others at an address, and trusts
-// one of a name that is at another and has a key, as a pin.
-func Peering(listen netip.AddrPort, peer protocol.Node, at, key string) string {
+// one of a name that is at another and has a key, as a pin. more are other settings of
+// [s2s], each a line.
+func Peering(listen netip.AddrPort, more string, peer protocol.Node, at, key string) string {
 	return fmt.Sprintf(`
 [s2s]
 listen = %q
-[[s2s.peers]]
+%s[[s2s.peers]]
 name = %q
 addresses = [%q]
 key = %q
 trusted = true
-`, listen, peer, at, key)
+`, listen, more, peer, at, key)
 }

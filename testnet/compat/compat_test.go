@@ -128,7 +128,7 @@ func linked(t *testing.T, binary string) (a, b *testnet.Process) {
 	}
 	start := func(own, other side) *testnet.Process {
 		config := strings.Replace(confirming, `name = "localhost"`, fmt.Sprintf("name = %q", own.name), 1) +
-			testnet.Peering(own.at, other.name, other.at.String(), other.key)
+			testnet.Peering(own.at, "", other.name, other.at.String(), other.key)
 		p, err := testnet.Start(t.Context(), testnet.Options{Binary: binary, Data: own.data, Config: config})
 		if err != nil {
 			t.Fatal(err)

@@ -86,7 +86,7 @@ func newPair(ctx context.Context, binary, dir string, scale float64) (_ *pair, e
 
 // configure makes the settings: limits that do not stand in the way, and where the other is.
 func (n *place) configure(peer protocol.Node, at, key string) {
-	n.conf = fmt.Sprintf("[node]\nname = %q\n", n.name) + testnet.Peering(n.s2s, peer, at, key) + `
+	n.conf = fmt.Sprintf("[node]\nname = %q\n", n.name) + testnet.Peering(n.s2s, "", peer, at, key) + `
 [limits]
 session_rate = 1e6
 user_bytes = "1GiB"

@@ -6,22 +6,27 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"text/tabwriter"
+	"time"
 
 	"parley/federation"
 	"parley/federation/fedtest/rogue"
 	"parley/federation/quic"
 	"parley/protocol"
+	"parley/protocol/s2s"
 	"parley/testnet"
+	"parley/testnet/names"
 )
 
 // Config of a run.
@@ -45,8 +50,8 @@ type Result struct {
 }
 
 const (
-	victim protocol.Node = "a.localhost"
-	self   protocol.Node = "b.localhost"
+	victim protocol.Node = "a.example"
+	self   protocol.Node = "b.example"
 )
 
 // siege is a run.
@@ -56,6 +61,7 @@ type siege struct {
 	data  string // the victim's directory
 	proc  *testnet.Process
 	users *users
+	names *names.Resolver // the DNS that the victim asks
 	out   atomic.Int64 // bytes of the rogue
 	in    atomic.Int64
 }
@@ -91,15 +97,41 @@ func (s *siege) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Nobody is at the address of the peer: it is always the one who dials.
-	s.proc, err = testnet.Start(ctx, testnet.Options{Binary: s.cfg.Binary, Data: s.data, Log: s.cfg.Log,
-		Config: fmt.Sprintf("[node]\nname = %q\n", victim) + testnet.Peering(at, self, "127.0.0.1:9", key.Pin())})
+	asked, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	s.world = rogue.World{Victim: victim, At: at, Self: self, Key: key, Transport: s.transport}
+	s.names = names.NewResolver(asked)
+	// Nobody is at the address of the peer: it is always the one who dials.
+	s.proc, err = testnet.Start(ctx, testnet.Options{Binary: s.cfg.Binary, Data: s.data, Log: s.cfg.Log,
+		Config: fmt.Sprintf("[node]\nname = %q\n", victim) +
+			testnet.Peering(at, fmt.Sprintf("resolvers = [%q]\n", asked.LocalAddr()), self, "127.0.0.1:9", key.Pin())})
+	if err != nil {
+		return err
+	}
+	s.world = rogue.World{Victim: victim, At: at, Self: self, Key: key, Transport: s.transport, Offer: s.offer,
+		Register: s.register, Asked: s.names.Asked, Log: s.proc.Output}
 	s.users, err = newUsers(ctx, s.proc.WebSocket(), &s.world)
 	return err
+}
+
+func (s *siege) register(n protocol.Node, at netip.AddrPort, pin string) {
+	s.names.Set(n, names.Zone{Addr: at, Pin: pin, TTL: time.Hour})
+}
+
+// offer shakes hands for another protocol.
+func (s *siege) offer(ctx context.Context, alpn string) (err error) {
+	tr, err := s.socket(self, s.world.Key, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tr.Close()) }()
+	conf := &tls.Config{InsecureSkipVerify: true, ServerName: string(victim), NextProtos: []string{alpn}} // it is about the answer
+	c, err := tr.Share().Dial(ctx, net.UDPAddrFromAddrPort(s.world.At), conf, nil)
+	if err != nil {
+		return err
+	}
+	return c.CloseWithError(0, "")
 }
 
 // counted is a socket whose bytes are. It hides the ways past WriteTo and ReadFrom that a
@@ -131,12 +163,16 @@ func (c counted) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, from, err
 }
 
-func (s *siege) transport(name protocol.Node, key *federation.Key) (federation.Transport, error) {
+func (s *siege) transport(name protocol.Node, key *federation.Key, st *s2s.Statement) (federation.Transport, error) {
+	return s.socket(name, key, st)
+}
+
+func (s *siege) socket(name protocol.Node, key *federation.Key, st *s2s.Statement) (*quic.Transport, error) {
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return nil, err
 	}
-	return quic.New(quic.Config{Key: key, Name: name, Conn: counted{conn, conn, s}})
+	return quic.New(quic.Config{Key: key, Name: name, Succession: st, Conn: counted{conn, conn, s}})
 }
 
 func (s *siege) close() error {
@@ -147,6 +183,9 @@ func (s *siege) close() error {
 	}
 	if s.proc != nil {
 		all = append(all, s.proc.Stop(context.Background()))
+	}
+	if s.names != nil {
+		all = append(all, s.names.Close())
 	}
 	return errors.Join(all...)
 }

@@ -2,8 +2,13 @@ package siege
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
 
 	"parley/federation/fedtest/rogue"
 	"parley/protocol"
@@ -12,7 +17,11 @@ import (
 )
 
 // users are those of the victim.
-type users struct{ alice, carol *client.Client }
+type users struct {
+	alice, carol *client.Client
+	token        []byte // of alice
+	wg           sync.WaitGroup
+}
 
 // newUsers makes alice, who talks to the rogue's user and has a group of her own, and
 // carol, who talks to nobody.
@@ -23,10 +32,10 @@ func newUsers(ctx context.Context, url string, w *rogue.World) (u *users, err er
 			err = errors.Join(err, u.close())
 		}
 	}()
-	if u.alice, err = signUp(ctx, url, "alice"); err != nil {
+	if u.alice, u.token, err = signUp(ctx, url, "alice"); err != nil {
 		return nil, err
 	}
-	if u.carol, err = signUp(ctx, url, "carol"); err != nil {
+	if u.carol, _, err = signUp(ctx, url, "carol"); err != nil {
 		return nil, err
 	}
 	w.Alice, w.Carol = protocol.UserID(u.alice.User()), protocol.UserID(u.carol.User())
@@ -41,20 +50,77 @@ func newUsers(ctx context.Context, url string, w *rogue.World) (u *users, err er
 	if _, err := u.alice.Publish(ctx, group.Topic, "among ourselves"); err != nil {
 		return nil, err
 	}
-	w.Shown = u.shown
+	for _, c := range []*client.Client{u.alice, u.carol} {
+		u.wg.Go(func() { // nobody looks at what comes unasked
+			for range c.Events() {
+			}
+		})
+	}
+	w.Shown, w.Attach, w.Say, w.Wants = u.shown, u.attach, u.say, u.wants
+	at := strings.TrimSuffix(strings.Replace(url, "ws://", "http://", 1), "/v0/channels")
+	w.Fetch = func(ctx context.Context, ref string) (*rogue.File, error) { return u.fetch(ctx, at+ref) }
 	return u, nil
 }
 
-func signUp(ctx context.Context, url, login string) (*client.Client, error) {
+func signUp(ctx context.Context, url, login string) (*client.Client, []byte, error) {
 	c, err := testnet.Dial(ctx, url, client.Config{Events: 1000})
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := c.CreateAccount(ctx, client.Account{Login: login, Password: "a long password", Public: map[string]string{"fn": login}})
+	if err != nil {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	_, err = c.Subscribe(ctx, &protocol.Sub{Topic: "me"})
+	return c, s.Token, err
+}
+
+func (u *users) attach(ctx context.Context, topic string) error {
+	_, err := u.alice.Subscribe(ctx, &protocol.Sub{Topic: topic})
+	return err
+}
+
+func (u *users) say(ctx context.Context, topic, text string) (code int, err error) {
+	_, err = u.alice.Publish(ctx, topic, text)
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		return e.Code, nil
+	}
+	return http.StatusAccepted, err
+}
+
+func (u *users) wants(ctx context.Context, topic string) (map[string]protocol.Mode, error) {
+	subs, err := u.alice.GetSubs(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.CreateAccount(ctx, client.Account{Login: login, Password: "a long password", Public: map[string]string{"fn": login}}); err != nil {
-		return nil, errors.Join(err, c.Close())
+	modes := map[string]protocol.Mode{}
+	for _, s := range subs {
+		if s.Acs == nil {
+			continue
+		}
+		m, err := protocol.ParseMode(s.Acs.Want)
+		if err != nil {
+			return nil, err
+		}
+		modes[s.User] = m
 	}
-	_, err = c.Subscribe(ctx, &protocol.Sub{Topic: "me"})
-	return c, err
+	return modes, nil
+}
+
+// fetch gets a file as alice's client does.
+func (u *users) fetch(ctx context.Context, url string) (*rogue.File, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("X-Tinode-APIKey", protocol.DefaultAPIKey)
+	r.Header.Set("X-Tinode-Auth", "Token "+base64.StdEncoding.EncodeToString(u.token))
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return &rogue.File{Code: resp.StatusCode, Header: resp.Header}, errors.Join(err, resp.Body.Close())
 }
 
 func (u *users) shown(ctx context.Context, with string) ([]string, error) {
@@ -80,5 +146,6 @@ func (u *users) close() error {
 			all = append(all, c.Close())
 		}
 	}
+	u.wg.Wait()
 	return errors.Join(all...)
 }

@@ -23,6 +23,11 @@ var links = []Attack{
 	{"post out of order", "a number is left out, so that a post is lost unseen", gap},
 	{"deep frames", "CBOR nested without end", deep},
 	{"endless frame", "a frame that declares a terabyte", endless},
+}
+
+// What takes up the rations of a source: at the end, since other attacks need them.
+var floods = []Attack{
+	{"proofs by the dozen", "strangers under many names, each of which must be looked up", lookups},
 	{"handshake flood", "handshakes by the hundred", handshakes},
 }
 
@@ -35,8 +40,12 @@ func strange() *federation.Key {
 	return federation.KeyFromSeed(seed)
 }
 
-// turnedAway dials under a name and says Hello.
-func turnedAway(ctx context.Context, w *World, name, hello protocol.Node, key *federation.Key) (string, error) {
+// turnedAway dials under a name and says Hello; the victim must close, as unproven if no
+// codes are given.
+func turnedAway(ctx context.Context, w *World, name, hello protocol.Node, key *federation.Key, codes ...federation.CloseCode) (string, error) {
+	if len(codes) == 0 {
+		codes = []federation.CloseCode{federation.CloseUnproven}
+	}
 	ctx, stop := context.WithTimeout(ctx, timeout)
 	defer stop()
 	p, err := w.Dial(ctx, name, key)
@@ -48,7 +57,7 @@ func turnedAway(ctx context.Context, w *World, name, hello protocol.Node, key *f
 	if err := p.Hello(ctx, State{}); err != nil && p.Alive() {
 		return "", err
 	}
-	return p.Closed(ctx, federation.CloseUnproven)
+	return p.Closed(ctx, codes...)
 }
 
 func stolen(ctx context.Context, w *World) (string, error) {
@@ -56,7 +65,7 @@ func stolen(ctx context.Context, w *World) (string, error) {
 }
 
 func unproven(ctx context.Context, w *World) (string, error) {
-	return turnedAway(ctx, w, "d.localhost", "d.localhost", strange())
+	return turnedAway(ctx, w, "d.example", "d.example", strange())
 }
 
 func helloOfAnother(ctx context.Context, w *World) (string, error) {
@@ -106,10 +115,11 @@ func endless(ctx context.Context, w *World) (string, error) {
 	return breaks(ctx, w, func(*Peer) []byte { return s2s.AppendVarint(nil, 1<<40) })
 }
 
-// hands is how many shake at once, and handshakes how many times: more than one source has.
+// hands is how many shake at once, and rush how many times: about twice of what one source
+// has (quic.Limits).
 const (
 	hands = 16
-	rush  = 160
+	rush  = 320
 )
 
 // handshakes must not keep the victim from answering a peer that it knows.
@@ -118,10 +128,11 @@ func handshakes(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	tr, err := w.Transport("d.localhost", strange())
+	tr, err := w.Transport("d.example", strange(), nil)
 	if err != nil {
 		return "", err
 	}
+	start := time.Now()
 	var wg sync.WaitGroup
 	var done, turned atomic.Int64
 	for range hands {
@@ -138,18 +149,21 @@ func handshakes(ctx context.Context, w *World) (string, error) {
 			}
 		})
 	}
-	start := time.Now()
 	short, stop := context.WithTimeout(ctx, timeout)
 	answer, err := p.Ask(short, &s2s.Ask{Ping: &s2s.Ping{Data: []byte("there?")}})
 	stop()
 	took := time.Since(start)
 	wg.Wait()
+	all := time.Since(start)
 	if failed := tr.Close(); failed != nil {
 		return "", failed
 	}
 	if err != nil || answer.Ping == nil {
 		return "", through("a known peer is not answered meanwhile: %v", err)
 	}
-	return fmt.Sprintf("%d handshakes done, %d refused; a known peer is answered meanwhile, in %v",
-		done.Load(), turned.Load(), took.Round(time.Millisecond)), nil
+	if turned.Load() == 0 {
+		return "", through("%d handshakes of one source within %v", done.Load(), all)
+	}
+	return fmt.Sprintf("%d handshakes done, %d refused, in %.1f s; a known peer is answered meanwhile, in %v",
+		done.Load(), turned.Load(), all.Seconds(), took.Round(time.Millisecond)), nil
 }

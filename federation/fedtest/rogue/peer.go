@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"parley/federation"
@@ -42,7 +43,7 @@ type Peer struct {
 
 // Dial connects under a name, which need not be one's own.
 func (w *World) Dial(ctx context.Context, name protocol.Node, key *federation.Key) (*Peer, error) {
-	tr, err := w.Transport(name, key)
+	tr, err := w.Transport(name, key, w.Succession)
 	if err != nil {
 		return nil, err
 	}
@@ -123,16 +124,7 @@ func (p *Peer) Hear(ctx context.Context) (*s2s.Control, error) {
 func (p *Peer) Post(ctx context.Context, post *s2s.Post) (s2s.Verdict, error) {
 	lane := s2s.LaneOf(post.TopicID())
 	post.N = p.state.Next[lane]
-	b, err := p.codec.AppendFrame(nil, &s2s.Line{Post: post})
-	if err != nil {
-		return s2s.Verdict{}, err
-	}
-	if p.lanes[lane] == nil {
-		if p.lanes[lane], err = p.Stream(ctx, laneStream+lane); err != nil {
-			return s2s.Verdict{}, err
-		}
-	}
-	if _, err := p.lanes[lane].Write(b); err != nil {
+	if err := p.line(ctx, lane, &s2s.Line{Post: post}); err != nil {
 		return s2s.Verdict{}, err
 	}
 	p.state.Next[lane]++
@@ -151,6 +143,18 @@ func (p *Peer) Post(ctx context.Context, post *s2s.Post) (s2s.Verdict, error) {
 		}
 		return s2s.Verdict{N: post.N}, nil
 	}
+}
+
+// line says something on a lane.
+func (p *Peer) line(ctx context.Context, lane uint8, l *s2s.Line) error {
+	b, err := p.codec.AppendFrame(nil, l)
+	if err == nil && p.lanes[lane] == nil {
+		p.lanes[lane], err = p.Stream(ctx, laneStream+lane)
+	}
+	if err == nil {
+		_, err = p.lanes[lane].Write(b)
+	}
+	return err
 }
 
 // Ask puts a question.
@@ -175,18 +179,19 @@ func (p *Peer) Ask(ctx context.Context, a *s2s.Ask) (*s2s.Answer, error) {
 // Alive reports whether the connection is.
 func (p *Peer) Alive() bool { return p.conn.Context().Err() == nil }
 
-// Closed waits for the victim to end the connection with a code, and returns its reason.
-func (p *Peer) Closed(ctx context.Context, code federation.CloseCode) (string, error) {
+// Closed waits for the victim to end the connection with one of some codes, and returns its
+// reason.
+func (p *Peer) Closed(ctx context.Context, codes ...federation.CloseCode) (string, error) {
 	select {
 	case <-p.conn.Context().Done():
 	case <-ctx.Done():
 		return "", through("the link lives on")
 	}
 	e, ok := errors.AsType[*federation.ClosedError](context.Cause(p.conn.Context()))
-	if !ok || !e.Remote || e.Code != code {
-		return "", fmt.Errorf("the link has ended by %v, not with code %d", context.Cause(p.conn.Context()), code)
+	if !ok || !e.Remote || !slices.Contains(codes, e.Code) {
+		return "", fmt.Errorf("the link has ended by %v, not with code %v", context.Cause(p.conn.Context()), codes)
 	}
-	return fmt.Sprintf("link closed (%d): %s", code, e.Reason), nil
+	return fmt.Sprintf("link closed (%d): %s", e.Code, e.Reason), nil
 }
 
 // Close ends it.

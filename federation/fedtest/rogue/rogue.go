@@ -8,10 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
+	"slices"
+	"sync"
 
 	"parley/federation"
 	"parley/protocol"
+	"parley/protocol/s2s"
 )
 
 // World is what an attack has before it.
@@ -25,13 +29,39 @@ type World struct {
 
 	Self protocol.Node // the rogue, whose name is proven to the victim
 	Key  *federation.Key
+	// Succession, if not nil, goes along with Key: it follows another.
+	Succession *s2s.Statement
 	// Transport makes a socket of its own for a node of a name.
-	Transport func(name protocol.Node, key *federation.Key) (federation.Transport, error)
+	Transport func(name protocol.Node, key *federation.Key, s *s2s.Statement) (federation.Transport, error)
+	// Offer tries a handshake for another protocol than that of nodes.
+	Offer func(ctx context.Context, alpn string) error
 	// Shown returns the messages that Alice has in her conversation with a user, as the
 	// texts of the {data} packets.
 	Shown func(ctx context.Context, with string) ([]string, error)
 
+	// Attach has Alice join a topic, Say publish in it; the code is that of the answer.
+	Attach func(ctx context.Context, topic string) error
+	Say    func(ctx context.Context, topic, text string) (code int, err error)
+	// Wants returns what the members of a group want, as Alice is told.
+	Wants func(ctx context.Context, topic string) (map[string]protocol.Mode, error)
+	// Fetch gets a file from the victim as Alice.
+	Fetch func(ctx context.Context, ref string) (*File, error)
+	// Register puts a name into the DNS that the victim asks, with a key if pin is not
+	// empty; Asked is how many questions that has had.
+	Register func(name protocol.Node, at netip.AddrPort, pin string)
+	Asked    func() int
+
+	// Log is the end of what the victim has written to its log.
+	Log func() string
+
 	mallory *Peer // the link that most attacks use
+	wg      sync.WaitGroup
+}
+
+// File is what the victim has answered.
+type File struct {
+	Code   int
+	Header http.Header
 }
 
 // Mallory is the rogue's user, to whom Alice talks; Trudy, one to whom nobody does.
@@ -41,7 +71,7 @@ func (w *World) Mallory() protocol.UserID { return protocol.NewUserID(1, w.Self)
 func (w *World) Trudy() protocol.UserID { return protocol.NewUserID(2, w.Self) }
 
 // Third is a node that has nothing to do with the matter.
-const Third protocol.Node = "c.localhost"
+const Third protocol.Node = "c.example"
 
 // Attack is a row of the table.
 type Attack struct {
@@ -61,15 +91,17 @@ func through(format string, args ...any) error {
 
 // Attacks are all of them, in the order in which they are tried.
 func Attacks() []Attack {
-	return append(append(append([]Attack{}, words...), questions...), links...)
+	return slices.Concat(words, questions, hubs, links, replays, outward, floods)
 }
 
 // Close ends what attacks have left open.
 func (w *World) Close() error {
-	if w.mallory == nil {
-		return nil
+	var err error
+	if w.mallory != nil {
+		err = w.mallory.Close()
 	}
-	return w.mallory.Close()
+	w.wg.Wait()
+	return err
 }
 
 // link is the link as a proven peer, opened anew if the last attack has cost it.
