@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"parley/protocol"
@@ -44,9 +45,10 @@ func (c *candidate) end(err error) {
 	c.conn.CloseWith(code, reason)
 }
 
-// closing makes the error of a connection that is to be closed.
+// closing makes the error of a connection that is to be closed. The reason is one line,
+// also that of joined errors.
 func closing(code CloseCode, format string, args ...any) error {
-	return &ClosedError{Code: code, Reason: fmt.Sprintf(format, args...)}
+	return &ClosedError{Code: code, Reason: strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")}
 }
 
 // dial makes one attempt, and takes what the peer has dialled meanwhile instead if that

@@ -83,7 +83,6 @@ func transportCode(c quicgo.TransportErrorCode) federation.CloseCode {
 
 // clean makes text for a log of what a peer says: short, printable, UTF-8.
 func clean(s string) string {
-	s = strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") // of joined errors
 	s = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return -1
