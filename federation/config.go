@@ -25,7 +25,7 @@ type Config struct {
 	Gate       Gate         // nil: the handler, if it is one; else every post passes
 	Log        *slog.Logger // nil: no log
 	Build      string       // of the program, told to peers
-	Features   []string     // told to peers, next to those of this package
+	Features   []string     // told to peers, and used; nil: all that this package knows
 	// Limits are what this node accepts of a peer. The zero value of a field stands for
 	// the default: frames, contents as in s2s; 256 posts unanswered in a lane; no limit
 	// of rate.
@@ -71,6 +71,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.Limits.Window = cmp.Or(c.Limits.Window, defaultWindow)
 	c.Queue.Posts = cmp.Or(c.Queue.Posts, defaultQueuePosts)
 	c.Queue.Bytes = cmp.Or(c.Queue.Bytes, defaultQueueBytes)
+	if c.Features == nil {
+		c.Features = []string{s2s.FeatureEarly}
+	}
 	c.Times.Delayed = cmp.Or(c.Times.Delayed, 4*time.Hour)
 	c.Times.Expiry = cmp.Or(c.Times.Expiry, 5*24*time.Hour)
 	c.Times.Idle = cmp.Or(c.Times.Idle, 5*time.Minute)

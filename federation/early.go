@@ -53,7 +53,7 @@ func (p *remote) takeEarly(mine *s2s.Hello) (*early, error) {
 	p.mu.Lock()
 	prompt := p.prompt
 	p.mu.Unlock()
-	if !prompt || mine.Known == 0 {
+	if !prompt || mine.Known == 0 || !knowsEarly(mine) {
 		return nil, nil
 	}
 	e := &early{}

@@ -18,6 +18,7 @@ import (
 	"parley/federation"
 	"parley/federation/fedtest"
 	"parley/protocol"
+	"parley/protocol/s2s"
 	"parley/store"
 	"parley/store/bolt"
 )
@@ -36,6 +37,25 @@ type world struct {
 	over    func(*node) (transport, error) // in place of net
 }
 
+// age is how the build of a node stands to this one.
+type age int
+
+const (
+	present age = iota
+	older       // it knows of no features, and takes little at a time
+	newer       // it knows of features that nobody here has heard of
+	ages
+)
+
+func (a age) tune(c *federation.Config) {
+	switch a {
+	case older:
+		c.Features, c.Limits.Window = []string{}, 3
+	case newer:
+		c.Features = []string{"of a later version", s2s.FeatureEarly}
+	}
+}
+
 // transport is one that can also end without a word.
 type transport interface {
 	federation.Transport
@@ -49,6 +69,7 @@ type node struct {
 	key  *federation.Key
 	at   netip.AddrPort
 	dir  string
+	from age // its build
 	disk *clocked
 	book *book
 
@@ -149,6 +170,7 @@ func (n *node) start() {
 	if n.w.tune != nil {
 		n.w.tune(&cfg)
 	}
+	n.from.tune(&cfg)
 	if n.mesh, err = federation.New(cfg); err != nil {
 		n.w.Fatal(err)
 	}

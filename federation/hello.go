@@ -21,7 +21,7 @@ func (p *remote) hello() (*s2s.Hello, error) {
 	p.mu.Unlock()
 	h := &s2s.Hello{
 		Name: p.m.self, To: p.name, Boot: p.m.boot,
-		Features: append([]string{s2s.FeatureEarly}, p.m.cfg.Features...), Limits: limits, Build: p.m.cfg.Build,
+		Features: p.m.cfg.Features, Limits: limits, Build: p.m.cfg.Build,
 		Lanes: make([]s2s.LaneState, s2s.Lanes), Time: time.Now().UnixMilli(),
 	}
 	err := p.m.cfg.Store.View(func(tx store.Tx) error {

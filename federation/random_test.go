@@ -29,7 +29,7 @@ type act struct {
 
 // Sometimes nothing but messages happens, most often something does.
 var acts = []string{"write", "write", "write", "write", "write", "sever", "block", "unblock", "unblock", "kill", "halt",
-	"start", "start", "stall", "refuse", "later", "please", "please", "keep", "long", "full", "room", "room", "jump"}
+	"start", "start", "stall", "refuse", "later", "please", "please", "keep", "long", "full", "room", "room", "jump", "age"}
 
 func drawAct(r *rapid.T) act {
 	return act{
@@ -305,6 +305,13 @@ func (p *play) do(a act) {
 			n.disk.full.Store(false)
 			n.start()
 		}
+	case "age": // another build is started
+		if n.stop != nil {
+			n.halt()
+		}
+		n.from = age(a.n % int(ages))
+		n.disk.full.Store(false)
+		n.start()
 	case "keep":
 		if n.stop != nil {
 			n.mesh.Keep(other.name, a.n%2 == 0)

@@ -48,7 +48,7 @@ func (w *World) home(ctx context.Context, k uint64) (*home, error) {
 	h := &home{Peer: p, id: protocol.NewGroupID(k, w.Self), rev: 1}
 	now := time.Now().UnixMilli()
 	v, err := p.Post(ctx, &s2s.Post{Topic: h.id, At: now, Invite: &s2s.Invite{User: w.Alice, By: w.Mallory(), Given: usual,
-		Group: s2s.Group{ID: h.id, Created: now, Updated: now, Owner: w.Mallory(), Auth: usual, Public: []byte(`{"fn":"a trap"}`), Rev: h.rev},
+		Group:   s2s.Group{ID: h.id, Created: now, Updated: now, Owner: w.Mallory(), Auth: usual, Public: []byte(`{"fn":"a trap"}`), Rev: h.rev},
 		Members: []s2s.Membership{{User: w.Mallory(), Want: all, Given: all}, {User: w.Alice, Given: usual}, {User: chris(), Given: usual}}}})
 	if err != nil || v.Outcome != s2s.Applied {
 		return nil, fmt.Errorf("the invitation is not taken: %+v, %w", v, err)
