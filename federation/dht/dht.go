@@ -115,10 +115,9 @@ func New(cfg Config) (*Node, error) {
 	cfg.Table.Conns, cfg.Table.Grace = cmp.Or(cfg.Table.Conns, maxConns), cmp.Or(cfg.Table.Grace, connGrace)
 	cfg.Table.Bucket = cmp.Or(cfg.Table.Bucket, bucketSize)
 	n := &Node{cfg: cfg, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
-	seed := ed25519.NewKeyFromSeed(cfg.Identity.Key.Secret(hostKeyLabel))
 	var err error
-	if n.key, err = crypto.UnmarshalEd25519PrivateKey(seed); err != nil {
-		return nil, fmt.Errorf("dht: %w", err)
+	if n.key, err = hostKey(cfg.Identity.Key); err != nil {
+		return nil, err
 	}
 	conns, back, err := lend(cfg.Socket)
 	if err != nil {
@@ -145,6 +144,23 @@ func New(cfg Config) (*Node, error) {
 		return nil, errors.Join(fmt.Errorf("dht: %w", err), n.host.Close(), n.back())
 	}
 	return n, nil
+}
+
+func hostKey(k *federation.Key) (crypto.PrivKey, error) {
+	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(k.Secret(hostKeyLabel)))
+	if err != nil {
+		return nil, fmt.Errorf("dht: %w", err)
+	}
+	return key, nil
+}
+
+// HostID is what the node with a key is called in the DHT.
+func HostID(k *federation.Key) (peer.ID, error) {
+	key, err := hostKey(k)
+	if err != nil {
+		return "", err
+	}
+	return peer.IDFromPrivateKey(key)
 }
 
 // newHost makes a libp2p host that does nothing but QUIC on the socket.

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"parley/federation"
+	"parley/federation/dht/guest"
 	"parley/federation/fedtest/rogue"
 	"parley/federation/quic"
 	"parley/protocol"
@@ -62,7 +63,7 @@ type siege struct {
 	proc  *testnet.Process
 	users *users
 	names *names.Resolver // the DNS that the victim asks
-	out   atomic.Int64 // bytes of the rogue
+	out   atomic.Int64    // bytes of the rogue
 	in    atomic.Int64
 }
 
@@ -105,18 +106,27 @@ func (s *siege) start(ctx context.Context) error {
 	// Nobody is at the address of the peer: it is always the one who dials.
 	s.proc, err = testnet.Start(ctx, testnet.Options{Binary: s.cfg.Binary, Data: s.data, Log: s.cfg.Log,
 		Config: fmt.Sprintf("[node]\nname = %q\n", victim) +
-			testnet.Peering(at, fmt.Sprintf("resolvers = [%q]\n", asked.LocalAddr()), self, "127.0.0.1:9", key.Pin())})
+			testnet.Peering(at, fmt.Sprintf("resolvers = [%q]\ndht = \"server\"\n", asked.LocalAddr()), self, "127.0.0.1:9", key.Pin())})
 	if err != nil {
 		return err
 	}
 	s.world = rogue.World{Victim: victim, At: at, Self: self, Key: key, Transport: s.transport, Offer: s.offer,
-		Register: s.register, Asked: s.names.Asked, Log: s.proc.Output}
+		Register: s.register, Asked: s.names.Asked, Member: s.member, Log: s.proc.Output}
 	s.users, err = newUsers(ctx, s.proc.WebSocket(), &s.world)
 	return err
 }
 
 func (s *siege) register(n protocol.Node, at netip.AddrPort, pin string) {
 	s.names.Set(n, names.Zone{Addr: at, Pin: pin, TTL: time.Hour})
+}
+
+// member joins the victim in the DHT.
+func (s *siege) member(ctx context.Context) (rogue.Member, error) {
+	id, err := federation.LoadIdentity(s.data)
+	if err != nil {
+		return nil, err
+	}
+	return guest.Dial(ctx, s.world.At, id.Key)
 }
 
 // offer shakes hands for another protocol.

@@ -28,6 +28,7 @@ var links = []Attack{
 // What takes up the rations of a source: at the end, since other attacks need them.
 var floods = []Attack{
 	{"proofs by the dozen", "strangers under many names, each of which must be looked up", lookups},
+	{"flood of the DHT", "forged, old and endless records, and thousands of good ones", records},
 	{"handshake flood", "handshakes by the hundred", handshakes},
 }
 

@@ -51,11 +51,20 @@ type World struct {
 	Register func(name protocol.Node, at netip.AddrPort, pin string)
 	Asked    func() int
 
+	// Member connects with the victim as a member of the DHT.
+	Member func(ctx context.Context) (Member, error)
 	// Log is the end of what the victim has written to its log.
 	Log func() string
 
 	mallory *Peer // the link that most attacks use
 	wg      sync.WaitGroup
+}
+
+// Member is one of the DHT that keeps values for others.
+type Member interface {
+	Put(ctx context.Context, key string, value []byte) error
+	Get(ctx context.Context, key string) ([]byte, error)
+	Close() error
 }
 
 // File is what the victim has answered.
