@@ -46,6 +46,7 @@ type QueueLimits struct {
 
 // Times of links and posts. The zero value of a field stands for the default.
 type Times struct {
+	Held    time.Duration // until the author is told that the peer wants a topic later. Default 1 min
 	Delayed time.Duration // until the author is told that a post waits. Default 4 h
 	Expiry  time.Duration // of a post. Default 5 days
 	Idle    time.Duration // of a link without a reason to stay. Default 5 min
@@ -74,6 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Features == nil {
 		c.Features = []string{s2s.FeatureEarly}
 	}
+	c.Times.Held = cmp.Or(c.Times.Held, time.Minute)
 	c.Times.Delayed = cmp.Or(c.Times.Delayed, 4*time.Hour)
 	c.Times.Expiry = cmp.Or(c.Times.Expiry, 5*24*time.Hour)
 	c.Times.Idle = cmp.Or(c.Times.Idle, 5*time.Minute)

@@ -18,6 +18,7 @@ type entry []byte
 const (
 	toldDelayed byte = 1 << iota
 	toldUnconfirmed
+	toldHeld
 )
 
 var errEntry = errors.New("federation: the outbox holds something that is no post")

@@ -84,6 +84,7 @@ func (p *remote) age(tx store.Tx, l store.Lane, now time.Time, old *[]aged) (nex
 	if err != nil || q.Settled == q.Last {
 		return next, err
 	}
+	parked, told := l >= s2s.Lanes, map[string]bool{}
 	for post, err := range tx.Posts(p.name, l, q.Settled) {
 		if err != nil {
 			return next, err
@@ -92,7 +93,12 @@ func (p *remote) age(tx store.Tx, l store.Lane, now time.Time, old *[]aged) (nex
 		if e.void() {
 			continue
 		}
-		how, due := p.m.fate(post, l < s2s.Lanes && post.N <= q.Offered, now)
+		how, due := p.m.fate(post, !parked && post.N <= q.Offered, now)
+		if parked && how == noEnd {
+			if how, due, err = p.held(post, told, now, due); err != nil {
+				return next, err
+			}
+		}
 		if how != noEnd && len(*old) < expiryMost {
 			*old = append(*old, aged{l, post, how})
 		}
@@ -100,7 +106,7 @@ func (p *remote) age(tx store.Tx, l store.Lane, now time.Time, old *[]aged) (nex
 			if due.Before(next) {
 				next = due
 			}
-			if post.Key == "" {
+			if post.Key == "" && !parked {
 				break
 			}
 		}
@@ -131,6 +137,29 @@ func (m *Mesh) fate(p *store.Post, offered bool, now time.Time) (how End, due ti
 		return Delayed, expiry
 	}
 	return noEnd, delayed
+}
+
+// held tells whether the author of a parked post is to be told now that it waits, or when:
+// of each topic the first message, since others wait for the same. due is when something
+// else is due.
+func (p *remote) held(post *store.Post, told map[string]bool, now, due time.Time) (End, time.Time, error) {
+	topic, _, err := entry(post.Body).split()
+	if err != nil || told[string(topic)] {
+		return noEnd, due, err
+	}
+	said, err := entry(post.Body).post(p.m.codec(p.name))
+	if err != nil || said.Message == nil {
+		return noEnd, due, err
+	}
+	told[string(topic)] = true
+	at := post.At.Add(p.m.cfg.Times.Held)
+	switch {
+	case entry(post.Body)[0] != 0: // of this, or worse
+		return noEnd, due, nil
+	case now.Before(at):
+		return noEnd, at, nil
+	}
+	return Held, due, nil
 }
 
 // retire tells the authors, in the transaction that notes that they have been told.
@@ -186,7 +215,11 @@ func (p *remote) end(tx store.Tx, a aged) error {
 	case Unconfirmed:
 		return tx.Amend(p.name, a.lane, a.post.N, entry(a.post.Body).marked(toldUnconfirmed))
 	}
-	return tx.Amend(p.name, a.lane, a.post.N, entry(a.post.Body).marked(toldDelayed))
+	mark := toldDelayed
+	if a.how == Held {
+		mark = toldHeld
+	}
+	return tx.Amend(p.name, a.lane, a.post.N, entry(a.post.Body).marked(mark))
 }
 
 // doubtful is the last post of a lane whose author has been told that it is not known

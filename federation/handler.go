@@ -82,18 +82,20 @@ type Logs interface {
 // End is how a post of ours has ended, if not delivered.
 type End uint8
 
-// The ends. Delayed is none yet: the peer is not reached, and the post waits.
+// The ends. Delayed and Held are none yet: the peer is not reached, and the post waits; or
+// the peer wants it later, which is told of the first message of a topic.
 const (
 	Refused     End = iota // by the peer, for good
 	Expired                // never sent: the peer was not reached in time
 	Unconfirmed            // perhaps delivered: the peer is away since
 	Confirmed              // delivered, after it was said to be unconfirmed
 	Delayed
+	Held
 )
 
 // String is the end as clients see it, in the head x-parley-status.
 func (e End) String() string {
-	return [...]string{"bounced", "bounced", "unconfirmed", "delivered", "delayed"}[e]
+	return [...]string{"bounced", "bounced", "unconfirmed", "delivered", "delayed", "held"}[e]
 }
 
 // Ending is the end of one post.

@@ -157,7 +157,7 @@ var errLinkOver = closing(CloseGoodbye, "the link is over")
 func (l *link) attend() *candidate {
 	idle := time.NewTimer(l.m.cfg.Times.Idle / 2)
 	defer idle.Stop()
-	expiry := time.NewTimer(expiryEvery)
+	expiry := time.NewTimer(l.m.cfg.Times.Held)
 	defer expiry.Stop()
 	for {
 		select {
@@ -173,7 +173,11 @@ func (l *link) attend() *candidate {
 			l.farewell()
 			return nil
 		case <-expiry.C:
-			expiry.Reset(time.Until(l.p.expireParked(time.Now())))
+			next := l.m.cfg.Times.Held
+			if l.p.parked.some() {
+				next = min(next, max(time.Until(l.p.expireParked(time.Now())), time.Second))
+			}
+			expiry.Reset(next)
 		case <-idle.C:
 			left := l.idle()
 			if left <= 0 {

@@ -104,6 +104,13 @@ func (k *parked) holds(tx store.Tx, to protocol.Node, l store.Lane, t protocol.T
 	return false, nil
 }
 
+// some reports whether any topic is parked.
+func (k *parked) some() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.topics) > 0
+}
+
 // due is when the next topic is to be tried; zero if none is.
 func (k *parked) due() time.Time {
 	k.mu.Lock()

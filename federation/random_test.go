@@ -353,8 +353,8 @@ func ending(there bool, ends []federation.End) error {
 	final, asked := 0, false
 	for i, e := range ends {
 		switch e {
-		case federation.Delayed:
-			if i > 0 {
+		case federation.Delayed, federation.Held:
+			if i > 0 && (e == federation.Held || i > 1 || ends[0] != federation.Held) {
 				return fmt.Errorf("told as %v", ends)
 			}
 		case federation.Unconfirmed:

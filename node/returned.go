@@ -107,6 +107,8 @@ func bounceText(e federation.Ending) string {
 		return "Perhaps not delivered: " + to + " has not confirmed it and cannot be reached."
 	case federation.Confirmed:
 		return "Delivered after all."
+	case federation.Held:
+		return "Not delivered yet: " + to + " takes no more of this at the moment. It will be tried again."
 	}
 	return "Not delivered yet: " + to + " cannot be reached. It will be tried again."
 }

@@ -116,6 +116,19 @@ func TestKnockIsAskedAbout(t *testing.T) {
 		got(t, []string{a.n.ExplainStanding(nodeX)}, "x.localhost (known)", "vouches", "from b.localhost")
 	})
 	village(t, nil, spammer, func(_ *fed, a, x *site, alice, _ string) {
+		defer func() { // and the author has been told that it waits, once
+			got(t, x.say("xeno", fmt.Sprintf(`{"pub":{"id":"q","topic":%q,"content":"are you there?"}}`, alice)), `"code":202`)
+			pass(5 * time.Minute)
+			told := 0
+			for _, p := range x.say("xeno", fmt.Sprintf(`{"get":{"id":"g","topic":%q,"what":"data"}}`, alice)) {
+				if strings.Contains(p, `"x-parley-status":"held"`) && strings.Contains(p, "It will be tried again") {
+					told++
+				}
+			}
+			if told != 1 {
+				t.Errorf("told %d times that the message waits", told)
+			}
+		}()
 		if d, ok := arrives(a, x, alice, 2*time.Hour); ok {
 			t.Errorf("a node that friends blame: arrived after %v\n%s", d, a.n.ExplainStanding(nodeX))
 		}
