@@ -389,6 +389,10 @@ func TestFullQueue(t *testing.T) {
 		if err := a.tryWrite(b, 1, 2); !errors.Is(err, protocol.Full) {
 			w.Errorf("error %v, want Full", err)
 		}
+		gone := &s2s.Post{From: user(a.name, 7), At: 1, Tombstone: &s2s.Tombstone{User: user(a.name, 7), At: 1}}
+		if err := a.db.Update(func(tx store.Tx) error { return a.mesh.Post(tx, b.name, "", gone) }); err != nil {
+			w.Errorf("the end of an account: %v", err)
+		}
 		w.pass(6 * 24 * time.Hour)
 		a.write(b, 1, 3)
 	})

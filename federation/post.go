@@ -23,8 +23,10 @@ func (m *Mesh) Post(tx store.Tx, to protocol.Node, key string, p *s2s.Post) erro
 	if err != nil {
 		return err
 	}
-	if err := m.room(tx, to, len(e)); err != nil {
-		return err
+	if p.Tombstone == nil { // comes once of a user, and is not to be missed
+		if err := m.room(tx, to, len(e)); err != nil {
+			return err
+		}
 	}
 	pr, t := m.peer(to), p.TopicID()
 	lane := LaneOf(t)
