@@ -39,7 +39,7 @@ func (n *Notary) change(name protocol.Node, edit func(*store.Peer) error) error 
 	return n.cfg.Store.Update(func(tx store.Tx) error {
 		p, err := tx.Peer(name)
 		if errors.Is(err, store.ErrNotFound) {
-			p, err = &store.Peer{Name: name, First: time.Now().UTC()}, nil
+			p, err = &store.Peer{Name: name, First: n.cfg.Clock.Now().UTC()}, nil
 		}
 		if err == nil {
 			err = edit(p)
@@ -53,7 +53,7 @@ func (n *Notary) change(name protocol.Node, edit func(*store.Peer) error) error 
 
 // keep notes that a key was proven; published, if not nil, are all keys of the name.
 func (n *Notary) keep(name protocol.Node, key ed25519.PublicKey, proof Proof, published [][]byte) error {
-	now := time.Now().UTC()
+	now := n.cfg.Clock.Now().UTC()
 	return n.change(name, func(p *store.Peer) error {
 		if old := keyIn(p, key); old != nil && published == nil {
 			first := bytes.Equal(p.Keys[0].Key, key)
@@ -112,7 +112,7 @@ func (n *Notary) retire(name protocol.Node, key ed25519.PublicKey) error {
 	}
 	return n.change(name, func(p *store.Peer) error {
 		if k := keyIn(p, key); k != nil && k.Until.IsZero() {
-			*k = past(k.Key, k.Since, time.Now().UTC(), false)
+			*k = past(k.Key, k.Since, n.cfg.Clock.Now().UTC(), false)
 		}
 		return nil
 	})
@@ -140,7 +140,7 @@ func (n *Notary) Learn(ctx context.Context, name protocol.Node, s *s2s.Statement
 }
 
 func (n *Notary) learnSuccession(name protocol.Node, s *s2s.Statement) error {
-	now := time.Now().UTC()
+	now := n.cfg.Clock.Now().UTC()
 	v, err := readSuccession(s, name, now)
 	if err != nil {
 		return err
@@ -204,7 +204,7 @@ func (n *Notary) learnRevocation(name protocol.Node, s *s2s.Statement) error {
 			p.Keys = append(p.Keys, store.PeerKey{Key: s.Key})
 		}
 		k := keyIn(p, s.Key)
-		k.Revoked, k.Until = true, time.UnixMilli(min(v.At, time.Now().UnixMilli())).UTC()
+		k.Revoked, k.Until = true, time.UnixMilli(min(v.At, n.cfg.Clock.Now().UnixMilli())).UTC()
 		return nil
 	})
 }
@@ -216,7 +216,7 @@ func (n *Notary) learnHistory(name protocol.Node, s *s2s.Statement) error {
 	if err := s.Read(KindHistory, &v); err != nil {
 		return err
 	}
-	now := time.Now().UTC()
+	now := n.cfg.Clock.Now().UTC()
 	if v.Name != name || len(v.Keys) > maxKeys || time.UnixMilli(v.Until).Before(now.Add(-skew)) {
 		return fmt.Errorf("%w: of another node, too long, or expired", s2s.ErrStatement)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"parley/protocol"
 	"parley/protocol/s2s"
 	"parley/store"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Queue  QueueLimits
 	Times  Times
 	Reach  Reach
+	Clock  protocol.Clock // nil: the machine's
 	// Watch, if not nil, sees what crosses links. It must not wait.
 	Watch func(Traffic)
 }

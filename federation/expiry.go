@@ -44,6 +44,12 @@ func (p *remote) expireParked(now time.Time) time.Time {
 	return p.expireLanes(now, lanes)
 }
 
+// nextParked does it now, and returns for how long there is nothing more to do.
+func (p *remote) nextParked() time.Duration {
+	now := p.m.cfg.Clock.Now()
+	return p.expireParked(now).Sub(now)
+}
+
 func (p *remote) expireLanes(now time.Time, lanes []store.Lane) time.Time {
 	for {
 		var old []aged

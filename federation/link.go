@@ -175,7 +175,7 @@ func (l *link) attend() *candidate {
 		case <-expiry.C:
 			next := l.m.cfg.Times.Held
 			if l.p.parked.some() {
-				next = min(next, max(time.Until(l.p.expireParked(time.Now())), time.Second))
+				next = min(next, max(l.p.nextParked(), time.Second))
 			}
 			expiry.Reset(next)
 		case <-idle.C:

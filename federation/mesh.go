@@ -110,7 +110,7 @@ const valueBoot = "federation boot"
 // back since the last. A disk that is full does not keep the node from starting.
 func (m *Mesh) begin() error {
 	m.began = time.Now()
-	m.boot = uint64(m.began.UnixMilli())
+	m.boot = uint64(m.cfg.Clock.Now().UnixMilli())
 	err := m.cfg.Store.View(func(tx store.Tx) error {
 		last, err := tx.Value(valueBoot)
 		if err == nil && len(last) == 8 {
@@ -164,7 +164,7 @@ func (m *Mesh) recall() (waiting []protocol.Node, peers []acquaintance, err erro
 				waiting = append(waiting, p.Name)
 				break
 			}
-			if time.Since(p.Seen) < reunion && p.Access != store.AccessDeny {
+			if m.cfg.Clock.Since(p.Seen) < reunion && p.Access != store.AccessDeny {
 				again = append(again, p.Name)
 			}
 		}
@@ -272,7 +272,7 @@ func (m *Mesh) Away(n protocol.Node) bool {
 	away := false
 	err := m.cfg.Store.View(func(tx store.Tx) error {
 		r, err := tx.Peer(n)
-		away = err == nil && r.Failures > 0 && (trying || time.Now().Before(r.Next))
+		away = err == nil && r.Failures > 0 && (trying || time.Now().Before(m.steady(r.Next, m.cfg.Times.Longest)))
 		return nil
 	})
 	return err == nil && away
@@ -289,17 +289,27 @@ func (m *Mesh) Sign(text []byte) []byte {
 
 // change edits what the store knows of a peer.
 func (m *Mesh) change(n protocol.Node, f func(*store.Peer)) error {
-	return m.cfg.Store.Update(func(tx store.Tx) error { return changePeer(tx, n, f) })
+	return m.cfg.Store.Update(func(tx store.Tx) error { return m.changePeer(tx, n, f) })
 }
 
-func changePeer(tx store.Tx, n protocol.Node, f func(*store.Peer)) error {
+func (m *Mesh) changePeer(tx store.Tx, n protocol.Node, f func(*store.Peer)) error {
 	r, err := tx.Peer(n)
 	if errors.Is(err, store.ErrNotFound) {
-		r, err = &store.Peer{Name: n, First: time.Now()}, nil
+		r, err = &store.Peer{Name: n, First: m.cfg.Clock.Now()}, nil
 	}
 	if err != nil {
 		return err
 	}
 	f(r)
 	return tx.PutPeer(r)
+}
+
+// steady is when the wall clock will show, or has shown, a time, by the clock that timers
+// go by, unless the wall clock is set meanwhile; zero stays zero. A time ahead is at most so
+// far ahead.
+func (m *Mesh) steady(wall time.Time, most time.Duration) time.Time {
+	if wall.IsZero() {
+		return wall
+	}
+	return time.Now().Add(min(m.cfg.Clock.Until(wall), most))
 }

@@ -28,7 +28,8 @@ type NotaryConfig struct {
 	Static   []StaticPeer // of the settings
 	// Closed: only peers that the operator has named are talked with.
 	Closed bool
-	Log    *slog.Logger // nil: no log
+	Log    *slog.Logger   // nil: no log
+	Clock  protocol.Clock // nil: the machine's
 }
 
 // StaticPeer is a peer as the settings have it.
@@ -101,7 +102,7 @@ func (n *Notary) prove(ctx context.Context, name protocol.Node, key ed25519.Publ
 	if ScopeOf(name) != PublicScope {
 		return NoProof, unproven(name, "nothing shows it: such names are proven by a pin only")
 	}
-	now := time.Now()
+	now := n.cfg.Clock.Now()
 	if k := current(p, key, now); k != nil && bytes.Equal(p.Keys[0].Key, key) && now.Sub(p.Proven).Abs() < proofLife {
 		return max(Proof(p.Proof), ByContinuity), nil
 	}
@@ -160,7 +161,7 @@ func (n *Notary) admissible(p *store.Peer, key ed25519.PublicKey) error {
 // byWord judges by what needs no look-up: a name made from a key, or a pin. It reports
 // whether that decides.
 func (n *Notary) byWord(p *store.Peer, key ed25519.PublicKey) (Proof, bool, error) {
-	now := time.Now()
+	now := n.cfg.Clock.Now()
 	if own := KeyOf(p.Name); own != nil {
 		if bytes.Equal(own, key) || follows(p, key, own, now) {
 			return ByKeyName, true, nil
@@ -281,7 +282,7 @@ func (n *Notary) consult(ctx context.Context, f *finding, what string, r Registe
 
 // weigh decides, after all that could be looked up was.
 func (n *Notary) weigh(p *store.Peer, key ed25519.PublicKey, f finding) (Proof, error) {
-	now := time.Now()
+	now := n.cfg.Clock.Now()
 	if f.proven {
 		return NoProof, errors.Join(unproven(p.Name, "%w", f.against), n.retire(p.Name, key))
 	}

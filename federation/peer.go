@@ -101,18 +101,16 @@ func (p *remote) load() {
 			}
 			r, err := tx.Peer(p.name)
 			if err == nil {
-				p.row, p.next, p.met = r.Failures, r.Next, r.Seen
+				p.row = r.Failures
+				// What was kept is by the wall clock, and goes on by the steady one. A clock
+				// that was ahead must not keep us away.
+				p.next = p.m.steady(r.Next, p.m.cfg.Times.Longest)
+				p.met = p.m.steady(r.Seen, 0)
 			}
 			return err
 		})
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			p.m.log.Error("peer not read", "peer", p.name, "error", err)
-		}
-		// A clock that was ahead must not keep us away.
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if latest := time.Now().Add(p.m.cfg.Times.Longest); p.next.After(latest) {
-			p.next = latest
 		}
 	})
 }
@@ -188,7 +186,8 @@ func (p *remote) connect() *candidate {
 	var look time.Time // when expiry is to be looked at
 	for {
 		if now := time.Now(); !now.Before(look) {
-			look = p.expire(now)
+			wall := p.m.cfg.Clock.Now()
+			look = now.Add(p.expire(wall).Sub(wall))
 		}
 		dial, ok := p.outlook()
 		if !ok && p.leave() {
@@ -371,8 +370,9 @@ func (p *remote) attempt() error {
 	p.mu.Lock()
 	row := p.row + 1
 	p.mu.Unlock()
-	next := time.Now().Add(backoff(p.m.cfg.Times, row))
-	err := p.m.change(p.name, func(r *store.Peer) { r.Failures, r.Next = row, next })
+	wait := backoff(p.m.cfg.Times, row)
+	next := time.Now().Add(wait)
+	err := p.m.change(p.name, func(r *store.Peer) { r.Failures, r.Next = row, p.m.cfg.Clock.Now().Add(wait) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.row, p.next, p.tried = row, next, time.Now()

@@ -2,7 +2,6 @@ package federation
 
 import (
 	"errors"
-	"time"
 
 	"parley/protocol"
 	"parley/protocol/s2s"
@@ -33,9 +32,9 @@ func (m *Mesh) Post(tx store.Tx, to protocol.Node, key string, p *s2s.Post) erro
 	if aside, err := pr.parked.holds(tx, to, lane, t); err != nil {
 		return err
 	} else if aside {
-		return tx.Enqueue(to, parkedLane(lane), &store.Post{Key: key, Body: e, At: time.Now()})
+		return tx.Enqueue(to, parkedLane(lane), &store.Post{Key: key, Body: e, At: m.cfg.Clock.Now()})
 	}
-	entry := &store.Post{Key: key, Body: e, At: time.Now()}
+	entry := &store.Post{Key: key, Body: e, At: m.cfg.Clock.Now()}
 	if err := tx.Enqueue(to, lane, entry); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (m *Mesh) outward() bool {
 	case ReachOutward:
 		return true
 	case ReachAuto:
-		return time.Since(time.Unix(0, m.dialed.Load())) > reachMemory
+		return m.cfg.Clock.Since(time.Unix(0, m.dialed.Load())) > reachMemory
 	}
 	return false
 }
@@ -47,7 +47,7 @@ func (m *Mesh) outward() bool {
 // partners are the peers to link with when the node begins to run; it also learns
 // whether the node can be dialled.
 func (m *Mesh) partners(peers []acquaintance) []protocol.Node {
-	now := time.Now()
+	now := m.cfg.Clock.Now()
 	var lately []acquaintance
 	var dialed time.Time
 	for _, p := range peers {
@@ -90,7 +90,7 @@ func public(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsPrivate() }
 
 // dialable notes that the peer has dialled this node by itself.
 func (p *remote) dialable() {
-	now := time.Now()
+	now := p.m.cfg.Clock.Now()
 	if before := p.m.dialed.Swap(now.UnixNano()); now.Sub(time.Unix(0, before)) > reachMemory {
 		p.m.log.Info("other nodes can dial this one", "peer", p.name)
 	}

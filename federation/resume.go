@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"time"
 
 	"parley/protocol/s2s"
 	"parley/store"
@@ -38,8 +37,8 @@ func (p *remote) agree(c *candidate) (compare, anew bool, err error) {
 		if !fits {
 			theirs, mine = succeed(theirs, mine), succeed(mine, theirs)
 		}
-		return changePeer(tx, p.name, func(r *store.Peer) {
-			r.Seen, r.Boot, r.Incarnation = time.Now(), c.theirs.Boot, theirs
+		return p.m.changePeer(tx, p.name, func(r *store.Peer) {
+			r.Seen, r.Boot, r.Incarnation = p.m.cfg.Clock.Now(), c.theirs.Boot, theirs
 			r.Pair, r.PairOf, r.Compare = mine, p.m.cfg.Store.Meta().Incarnation, compare
 		})
 	})
@@ -135,7 +134,7 @@ func (p *remote) unoffer() {
 	wired := p.wired
 	p.mu.Unlock()
 	err := p.m.cfg.Store.Update(func(tx store.Tx) error {
-		if err := changePeer(tx, p.name, func(r *store.Peer) { r.Seen = time.Now() }); err != nil {
+		if err := p.m.changePeer(tx, p.name, func(r *store.Peer) { r.Seen = p.m.cfg.Clock.Now() }); err != nil {
 			return err
 		}
 		for l, n := range wired {

@@ -32,6 +32,7 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 
 	"parley/federation"
+	"parley/protocol"
 	"parley/protocol/s2s"
 )
 
@@ -75,7 +76,8 @@ type Config struct {
 	// Bootstrap tells where other nodes of the DHT may be; it is asked when few are known.
 	Bootstrap func(context.Context) []netip.AddrPort
 	Table     Table
-	Log       *slog.Logger // nil: no log
+	Log       *slog.Logger   // nil: no log
+	Clock     protocol.Clock // by which records are good; nil: the machine's
 }
 
 // Table says how much is done for the table. The zero value of a field stands for the
@@ -136,7 +138,7 @@ func New(cfg Config) (*Node, error) {
 		mode = kad.ModeServer
 	}
 	n.kad, err = kad.New(n.host,
-		kad.Mode(mode), kad.ProtocolPrefix(protocolPrefix), kad.Validator(validator{}), kad.DisableProviders(),
+		kad.Mode(mode), kad.ProtocolPrefix(protocolPrefix), kad.Validator(validator{cfg.Clock}), kad.DisableProviders(),
 		kad.Datastore(newShelf()), kad.MaxRecordAge(maxLife), kad.AddressFilter(fence{cfg.Fence}.filter),
 		kad.RoutingTableFilter(n.diverse), kad.RoutingTableRefreshPeriod(cfg.Table.Refresh),
 		kad.BucketSize(cfg.Table.Bucket))
@@ -350,7 +352,7 @@ func (n *Node) Addrs() []netip.AddrPort {
 
 // Publish files the node's record, if it is not there already with these addresses.
 func (n *Node) Publish(ctx context.Context) error {
-	now, addrs := time.Now(), n.Addrs()
+	now, addrs := n.cfg.Clock.Now(), n.Addrs()
 	n.mu.Lock()
 	done := len(addrs) == 0 || slices.Equal(addrs, n.filed) && now.Sub(n.at).Abs() < n.again
 	n.mu.Unlock()
@@ -429,7 +431,7 @@ func (n *Node) Locate(ctx context.Context, key ed25519.PublicKey) ([]netip.AddrP
 	if err != nil {
 		return nil, fmt.Errorf("dht: %w", err)
 	}
-	r, err := read(keyOf(key), value, time.Now())
+	r, err := read(keyOf(key), value, n.cfg.Clock.Now())
 	if err != nil || !bytes.Equal(r.Key, key) {
 		return nil, fmt.Errorf("dht: %w", cmp.Or(err, errRecord))
 	}

@@ -124,19 +124,20 @@ func (r *record) signedBy(key []byte) error {
 }
 
 // validator decides what the DHT keeps and gives.
-type validator struct{}
+type validator struct{ clock protocol.Clock }
 
 // Validate implements record.Validator.
-func (validator) Validate(name string, value []byte) error {
-	_, err := read(name, value, time.Now())
+func (v validator) Validate(name string, value []byte) error {
+	_, err := read(name, value, v.clock.Now())
 	return err
 }
 
 // Select implements record.Validator: of several, the one said last.
-func (validator) Select(name string, values [][]byte) (int, error) {
+func (v validator) Select(name string, values [][]byte) (int, error) {
 	best, seq := -1, uint64(0)
+	now := v.clock.Now()
 	for i, v := range values {
-		if r, err := read(name, v, time.Now()); err == nil && (best < 0 || r.Seq > seq) {
+		if r, err := read(name, v, now); err == nil && (best < 0 || r.Seq > seq) {
 			best, seq = i, r.Seq
 		}
 	}

@@ -38,17 +38,19 @@ type certificates struct {
 	key        *federation.Key
 	name       protocol.Node
 	succession *s2s.Statement // nil: none
+	clock      protocol.Clock
 
 	mu   sync.Mutex
 	last *tls.Certificate // guarded by mu
 	made time.Time        // guarded by mu
 }
 
-func (c *certificates) current(now time.Time) (*tls.Certificate, error) {
+// current is by the wall clock: a suspended machine's certificates age too.
+func (c *certificates) current() (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Without monotonic reading: a suspended machine's certificates age too.
-	age := now.Round(0).Sub(c.made)
+	now := c.clock.Now()
+	age := now.Sub(c.made)
 	if c.last != nil && age < certRenewal && age > -certBackdate/2 {
 		return c.last, nil
 	}
@@ -56,7 +58,7 @@ func (c *certificates) current(now time.Time) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.last, c.made = made, now.Round(0)
+	c.last, c.made = made, now
 	return made, nil
 }
 
@@ -95,11 +97,11 @@ func (c *certificates) server() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		NextProtos:             []string{ALPN},
-		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(time.Now()) },
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current() },
 		ClientAuth:             tls.RequireAnyClientCert,
 		SessionTicketsDisabled: true, // every handshake proves the key
 		VerifyConnection: func(s tls.ConnectionState) error {
-			_, _, err := checkPeer(s, time.Now())
+			_, _, err := checkPeer(s, c.clock.Now())
 			return err
 		},
 	}
@@ -111,12 +113,12 @@ func (c *certificates) client(to federation.Endpoint) *tls.Config {
 		NextProtos: []string{ALPN},
 		ServerName: string(to.Name),
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return c.current(time.Now())
+			return c.current()
 		},
 		InsecureSkipVerify:     true, // of authorities; VerifyConnection runs all the same
 		SessionTicketsDisabled: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
-			key, _, err := checkPeer(s, time.Now())
+			key, _, err := checkPeer(s, c.clock.Now())
 			if err != nil {
 				return err
 			}
@@ -164,9 +166,9 @@ func checkCertificate(c *x509.Certificate, now time.Time) (ed25519.PublicKey, pr
 }
 
 // peerOf says who is at the other end of a connection whose handshake is done.
-func peerOf(q *quicgo.Conn, dialed bool) (federation.ConnPeer, error) {
+func (c *certificates) peerOf(q *quicgo.Conn, dialed bool) (federation.ConnPeer, error) {
 	s := q.ConnectionState().TLS
-	key, name, err := checkPeer(s, time.Now())
+	key, name, err := checkPeer(s, c.clock.Now())
 	if err != nil {
 		return federation.ConnPeer{}, err
 	}

@@ -51,7 +51,8 @@ type Config struct {
 	// Conn is where packets come and go, as a rule a *net.UDPConn. The transport
 	// takes it over: Close closes it.
 	Conn   net.PacketConn
-	Log    *slog.Logger // nil: no log
+	Log    *slog.Logger   // nil: no log
+	Clock  protocol.Clock // by which certificates are good; nil: the machine's
 	Limits Limits
 }
 
@@ -123,7 +124,7 @@ func New(cfg Config) (*Transport, error) {
 		log:      cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
 		socket:   cfg.Conn,
 		settings: settings(limits),
-		certs:    &certificates{key: cfg.Key, name: cfg.Name, succession: cfg.Succession},
+		certs:    &certificates{key: cfg.Key, name: cfg.Name, succession: cfg.Succession, clock: cfg.Clock},
 		gate:     newGate(limits),
 		ctx:      ctx, cancel: cancel,
 		conns: map[*conn]bool{}, guests: map[string][]*guest{},
@@ -136,7 +137,7 @@ func New(cfg Config) (*Transport, error) {
 }
 
 func (t *Transport) listen(key *federation.Key) error {
-	if _, err := t.certs.current(time.Now()); err != nil {
+	if _, err := t.certs.current(); err != nil {
 		return err
 	}
 	reset := quicgo.StatelessResetKey(key.Secret(resetKeyLabel))
@@ -199,7 +200,7 @@ func (t *Transport) Accept(ctx context.Context) (federation.Conn, error) {
 
 // adopt makes a connection of ours of one whose handshake is done.
 func (t *Transport) adopt(q *quicgo.Conn, dialed bool) (*conn, error) {
-	peer, err := peerOf(q, dialed)
+	peer, err := t.certs.peerOf(q, dialed)
 	if err == nil {
 		err = context.Cause(q.Context())
 	}

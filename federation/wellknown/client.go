@@ -48,7 +48,8 @@ type Config struct {
 	// Dial connects to an address; nil: as this machine does.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Port of web sites; 443.
-	Port uint16
+	Port  uint16
+	Clock protocol.Clock // by which their certificates are good; nil: the machine's
 }
 
 // Client fetches documents. It implements federation.Register and federation.Finder; its
@@ -85,7 +86,7 @@ func New(cfg Config) *Client {
 		Transport: &http.Transport{
 			Proxy:                  nil, // a proxy would go where the fence does not look
 			DialContext:            c.dial,
-			TLSClientConfig:        &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
+			TLSClientConfig:        &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12, Time: cfg.Clock.Now},
 			DisableKeepAlives:      true,
 			DisableCompression:     true, // bytes are counted as they come
 			MaxResponseHeaderBytes: maxHeader,
