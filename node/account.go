@@ -242,7 +242,7 @@ func (e departure) leave(t *topic) error {
 // notes, the own groups, and if so asked the own conversations.
 func (r *room) depart(m *member, hard bool) error {
 	kind := r.t.id.Kind()
-	q := &request{who: Identity{User: m.sub.User}, at: time.Now()}
+	q := &request{who: Identity{User: m.sub.User}, at: r.n.wall()}
 	if kind == protocol.KindSelf || m.mode().Has(protocol.Owner) || kind == protocol.KindP2P && hard {
 		err := r.update(func(tx store.Tx) error {
 			if err := r.log(tx, q, eventEnd, nil); err != nil {
@@ -271,7 +271,7 @@ func (f *follower) lose(m *member) error {
 	if !m.live() || f.n.remote(m.sub.User) {
 		return nil
 	}
-	q := &request{who: Identity{User: m.sub.User}, at: time.Now()}
+	q := &request{who: Identity{User: m.sub.User}, at: f.n.wall()}
 	ended := m.sub
 	ended.Ended, ended.Updated = q.at, q.at
 	if err := f.update(func(tx store.Tx) error { return tx.PutSub(&ended) }); err != nil {

@@ -23,6 +23,7 @@ type accounts struct {
 	validators map[string]Validator
 	required   []string // methods
 	closed     bool
+	clock      protocol.Clock
 
 	tags     tagRules
 	rewriter rewriter
@@ -79,6 +80,7 @@ func newAccounts(cfg Config, home protocol.Node) *accounts {
 		validators: cfg.Validators,
 		required:   offered(cfg.Required, cfg.Validators),
 		closed:     cfg.Closed,
+		clock:      cfg.Clock,
 		tags:       newTagRules(&cfg),
 		rewriter:   rewriter{home: home, validators: cfg.Validators},
 		failures:   newQuota(cfg.Limits.LoginRate, cfg.Limits.LoginBurst),

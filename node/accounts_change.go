@@ -60,7 +60,7 @@ func (a *accounts) change(ctx context.Context, c caller, in *protocol.Acc) (repl
 	}
 	if u.ID == c.User { // all earlier tokens are void
 		r.params = map[string]any{}
-		a.addToken(r.params, u, ForLogin, time.Now())
+		a.addToken(r.params, u, ForLogin, a.clock.Now())
 	}
 	return r, nil
 }
@@ -72,7 +72,7 @@ func (a *accounts) changeSecret(who proof, s secret) (u *store.User, err error) 
 		if u, err = who(tx); err != nil || u == nil {
 			return err
 		}
-		if err := replaceSecret(tx, u, s); err != nil {
+		if err := replaceSecret(tx, u, s, a.clock.Now()); err != nil {
 			return err
 		}
 		return tx.PutUser(u)
@@ -161,7 +161,7 @@ func (a *accounts) newSecret(ctx context.Context, in *protocol.Acc) (secret, err
 
 // replaceSecret makes s the secret of u, and all tokens of u void. An anonymous
 // user who takes a login is one no longer.
-func replaceSecret(tx store.Tx, u *store.User, s secret) error {
+func replaceSecret(tx store.Tx, u *store.User, s secret, now time.Time) error {
 	old, err := tx.LoginOf(schemeBasic, u.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -184,7 +184,7 @@ func replaceSecret(tx store.Tx, u *store.User, s secret) error {
 	}
 	replaceTag(u, schemeBasic+":"+old.Name, schemeBasic+":"+s.name)
 	if u.Level < store.LevelAuth {
-		u.Level, u.Updated = store.LevelAuth, since(u.Updated, time.Now()) // a new card, too
+		u.Level, u.Updated = store.LevelAuth, since(u.Updated, now) // a new card, too
 	}
 	u.Epoch++
 	return nil

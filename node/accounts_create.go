@@ -30,7 +30,7 @@ func (a *accounts) acc(ctx context.Context, c caller, in *protocol.Acc, files []
 
 // signUp makes an account and, if asked to, logs in to it.
 func (a *accounts) signUp(ctx context.Context, c caller, in *protocol.Acc, files []string) (reply, error) {
-	now := time.Now()
+	now := a.clock.Now()
 	if in.Login && c.User != "" {
 		return reply{}, protocol.OutOfSequence
 	}
@@ -42,7 +42,7 @@ func (a *accounts) signUp(ctx context.Context, c caller, in *protocol.Acc, files
 		return reply{}, err
 	}
 	n.files = files
-	if err := a.admit(c, n, now); err != nil {
+	if err := a.admit(c, n); err != nil {
 		return reply{}, err
 	}
 	missing, err := a.register(ctx, n, c.lang)
@@ -59,7 +59,8 @@ func (a *accounts) signUp(ctx context.Context, c caller, in *protocol.Acc, files
 }
 
 // admit checks what newcomers from outside have to fulfil.
-func (a *accounts) admit(c caller, n *newcomer, now time.Time) error {
+func (a *accounts) admit(c caller, n *newcomer) error {
+	now := time.Now()
 	if !a.signups.allow(now, a.addressKey(c.origin)) {
 		return protocol.TooMany
 	}
@@ -284,7 +285,7 @@ func addLoginTags(tx store.Tx, u *store.User, login string) error {
 // create makes an account for an operator: no address is required. public is JSON
 // or nil.
 func (a *accounts) create(ctx context.Context, login, password string, level store.Level, public []byte) (protocol.UserID, error) {
-	n, err := a.newcomer(caller{}, &protocol.Acc{Scheme: schemeAnonymous, Desc: &protocol.SetDesc{Public: public}}, time.Now())
+	n, err := a.newcomer(caller{}, &protocol.Acc{Scheme: schemeAnonymous, Desc: &protocol.SetDesc{Public: public}}, a.clock.Now())
 	if err != nil {
 		return "", err
 	}

@@ -83,8 +83,7 @@ func (a *accounts) setCred(_ context.Context, c caller, in *protocol.Credential)
 
 // sendCode adds an address to the caller's and sends a code to it.
 func (a *accounts) sendCode(c caller, to address) error {
-	now := time.Now()
-	if !a.sent.allow(now, to.key()) {
+	if !a.sent.allow(time.Now(), to.key()) {
 		return credFault(protocol.TooMany, nil)
 	}
 	if !a.mail.reserve(1) {
@@ -92,7 +91,7 @@ func (a *accounts) sendCode(c caller, to address) error {
 	}
 	var code string
 	err := a.store.Update(func(tx store.Tx) (err error) {
-		code, err = a.addCred(tx, c.User, to, now)
+		code, err = a.addCred(tx, c.User, to, a.clock.Now())
 		return err
 	})
 	if err != nil {
@@ -176,7 +175,7 @@ func (a *accounts) confirm(c caller, u protocol.UserID, in *protocol.Credential)
 	}
 	var wrong bool
 	err := a.store.Update(func(tx store.Tx) error {
-		now := time.Now()
+		now := a.clock.Now()
 		cred, err := unconfirmed(tx, u, in.Method, value)
 		if err != nil {
 			return err
@@ -257,13 +256,13 @@ func (a *accounts) delCred(_ context.Context, c caller, in *protocol.Credential)
 		case err != nil:
 			return err
 		case !cred.Done:
-			return discard(tx, cred, time.Now())
+			return discard(tx, cred, a.clock.Now())
 		}
 		if err := a.mayRemove(tx, cred); err != nil {
 			return err
 		}
 		r.changed = c.User
-		if err := discard(tx, cred, time.Now()); err != nil {
+		if err := discard(tx, cred, a.clock.Now()); err != nil {
 			return err
 		}
 		return retag(tx, c.User, to.tag(), "")

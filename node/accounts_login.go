@@ -34,7 +34,7 @@ func (a *accounts) login(ctx context.Context, c caller, in *protocol.Login) (rep
 	if err != nil {
 		return reply{}, err
 	}
-	r := a.welcome(u, missing, time.Now())
+	r := a.welcome(u, missing, a.clock.Now())
 	if len(in.Cred) > 0 {
 		r.changed = u.ID
 	}
@@ -239,7 +239,7 @@ func (a *accounts) byToken(token []byte, purposes ...Purpose) (u *store.User, er
 }
 
 func (a *accounts) readToken(token []byte, purposes ...Purpose) (Token, error) {
-	t, err := a.tokens.Read(token, time.Now())
+	t, err := a.tokens.Read(token, a.clock.Now())
 	if err != nil {
 		return t, err
 	}
@@ -313,7 +313,7 @@ func (a *accounts) codeUser(tx store.Tx, code string, to address) (*store.User, 
 	if err != nil {
 		return nil, err
 	}
-	good := a.try(c, code, time.Now())
+	good := a.try(c, code, a.clock.Now())
 	if err := tx.PutCredential(c); err != nil || !good {
 		return nil, err
 	}

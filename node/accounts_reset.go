@@ -43,7 +43,7 @@ func (a *accounts) reset(c caller, secret []byte) (reply, error) {
 func (a *accounts) sendReset(ctx context.Context, to address, lang string) error {
 	var code, login string
 	err := a.store.Update(func(tx store.Tx) (err error) {
-		code, login, err = a.resetCode(tx, to, time.Now())
+		code, login, err = a.resetCode(tx, to, a.clock.Now())
 		return err
 	})
 	switch {

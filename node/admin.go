@@ -153,7 +153,7 @@ func (n *Node) Confirm(u protocol.UserID, method, value string) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now := n.wall()
 	return notFound(n.store.Update(func(tx store.Tx) error {
 		c, err := tx.Credential(u, to.method, to.value)
 		if errors.Is(err, store.ErrNotFound) {

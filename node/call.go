@@ -162,7 +162,7 @@ func (r *room) turn(state string, by protocol.UserID, lasted time.Duration) erro
 	if err != nil {
 		return err
 	}
-	q := &request{who: Identity{User: c.caller}, at: time.Now()}
+	q := &request{who: Identity{User: c.caller}, at: r.n.wall()}
 	m := &store.Message{From: c.caller, TS: q.at.Truncate(time.Millisecond), Tag: uint32(random()), Head: h, Content: c.content}
 	if err := r.store([]*pending{{q: q, r: r, m: m, told: c.refused}}); err != nil {
 		return err

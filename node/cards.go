@@ -70,7 +70,7 @@ func putCard(tx store.Tx, c *s2s.Card, now time.Time) (changed bool, err error) 
 	if err := errors.Join(tx.PutUser(u), tx.PutValue(valueCard(u.ID), b)); err != nil {
 		return false, err
 	}
-	return changed, showFace(tx, u)
+	return changed, showFace(tx, u, now)
 }
 
 // levelOf is that of the user of a card.
@@ -186,7 +186,7 @@ func (n *Node) tellFace(tx store.Tx, u *store.User) ([]protocol.Node, error) {
 	if n.cfg.Network == nil {
 		return nil, nil
 	}
-	return n.tellNodes(tx, u.ID, &s2s.Post{From: u.ID, At: time.Now().UnixMilli(), Card: n.cardOf(u)})
+	return n.tellNodes(tx, u.ID, &s2s.Post{From: u.ID, At: n.wall().UnixMilli(), Card: n.cardOf(u)})
 }
 
 // tellEnd queues that a user of ours is no more.
@@ -194,7 +194,7 @@ func (n *Node) tellEnd(tx store.Tx, u protocol.UserID, erase bool) ([]protocol.N
 	if n.cfg.Network == nil {
 		return nil, nil
 	}
-	t := &s2s.Tombstone{User: u, Erase: erase, At: time.Now().UnixMilli()}
+	t := &s2s.Tombstone{User: u, Erase: erase, At: n.wall().UnixMilli()}
 	t.Sig = n.cfg.Network.Sign(t.Signed())
 	return n.tellNodes(tx, u, &s2s.Post{From: u, At: t.At, Tombstone: t})
 }
@@ -230,7 +230,7 @@ func (n *Node) receiveCard(from federation.Peer, c *s2s.Card, record func(store.
 		if _, err := tx.User(c.User); errors.Is(err, store.ErrNotFound) {
 			return record(tx) // nobody here knows the user
 		}
-		if changed, err = putCard(tx, c, time.Now()); err != nil {
+		if changed, err = putCard(tx, c, n.wall()); err != nil {
 			return err
 		}
 		return record(tx)
@@ -253,7 +253,7 @@ func (n *Node) receiveTombstone(from federation.Peer, t *s2s.Tombstone, record f
 		if err != nil {
 			return err
 		}
-		u.State, u.Public, u.Trusted, u.Updated = store.StateDeleted, nil, nil, time.Now()
+		u.State, u.Public, u.Trusted, u.Updated = store.StateDeleted, nil, nil, n.wall()
 		return errors.Join(tx.SetLinks(store.RefUser(u.ID), nil), tx.PutUser(u))
 	})
 	if errors.Is(err, store.ErrNotFound) {

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"sync"
-	"time"
 
 	"parley/protocol"
 	"parley/protocol/s2s"
@@ -94,7 +93,7 @@ func (r *relayed) meet(m *s2s.Membership) error {
 func (r *relayed) keep(c *s2s.Card) error {
 	changed := false
 	err := r.n.store.Update(func(tx store.Tx) (err error) {
-		changed, err = putCard(tx, c, time.Now())
+		changed, err = putCard(tx, c, r.n.wall())
 		return err
 	})
 	if err == nil && changed {

@@ -43,7 +43,7 @@ func (s *standing) passOn() {
 	s.mu.Unlock()
 	for u, count := range all {
 		err := s.n.store.Update(func(tx store.Tx) error {
-			p := &s2s.Post{At: time.Now().UnixMilli(), Report: &s2s.Report{User: u, Count: count}}
+			p := &s2s.Post{At: s.n.wall().UnixMilli(), Report: &s2s.Report{User: u, Count: count}}
 			return s.n.cfg.Network.Post(tx, u.Node(), "", p)
 		})
 		if err != nil {

@@ -35,6 +35,7 @@ type Config struct {
 	OpinionKey ed25519.PrivateKey
 	Federation Federation
 	Log        *slog.Logger          // nil: discarded
+	Clock      protocol.Clock        // nil: the machine's
 	Metrics    prometheus.Registerer // nil: a private registry
 	Build      string                // shown in {hi}
 	Limits     Limits

@@ -119,10 +119,10 @@ func (n *Node) reported(by protocol.UserID, content []byte) {
 // answered for long. It also lets the engine's clock go on, and saves.
 func (s *standing) tend() {
 	s.with(func(e *reputation.Engine, now time.Time) { e.SetUsers(s.n.localUsers()) })
-	if err := s.silence(time.Now()); err != nil {
+	if err := s.silence(s.n.wall()); err != nil {
 		s.n.log.Error("silence about strangers not counted", "err", err)
 	}
-	if err := s.n.forgetCommands(time.Now()); err != nil {
+	if err := s.n.forgetCommands(s.n.wall()); err != nil {
 		s.n.log.Error("results of commands not dropped", "err", err)
 	}
 	if err := s.save(); err != nil {

@@ -66,7 +66,7 @@ func (n *Node) SaveFile(ctx context.Context, up Upload) (*store.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: bytesAbsent, Created: time.Now().Add(uploadTime)}
+	f := &store.File{ID: newFileID(), User: up.Who.User, MIME: up.MIME, Name: up.Name, Size: bytesAbsent, Created: n.wall().Add(uploadTime)}
 	if err := n.withinQuota(f.User, 0); err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (n *Node) receive(ctx context.Context, f *store.File, up *Upload, limit int
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f.User, f.Size, f.Created = up.Who.User, size, time.Now()
+	f.User, f.Size, f.Created = up.Who.User, size, n.wall()
 	sum.Sum(f.SHA256[:0])
 	return w.Commit()
 }

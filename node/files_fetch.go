@@ -167,7 +167,7 @@ func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // begin makes ready for a file as its node describes it, and lets readers begin.
 func (f *fetch) begin(info *s2s.FileInfo) error {
-	file, err := importedFile(f.key, info)
+	file, err := importedFile(f.key, info, f.m.n.wall())
 	if err != nil {
 		return err
 	}

@@ -294,12 +294,12 @@ func (m *imports) charge(by protocol.UserID, size int64) error {
 }
 
 // importedFile makes the record of a file from what its node says of it.
-func importedFile(key string, in *s2s.FileInfo) (*store.File, error) {
+func importedFile(key string, in *s2s.FileInfo, now time.Time) (*store.File, error) {
 	if in.Size < 0 || len(in.SHA256) != sha256.Size {
 		return nil, protocol.Errorf(protocol.Busy, "the node does not describe its file")
 	}
 	return &store.File{ID: key, User: importer, MIME: cleanType(in.MIME), Name: cleanName(in.Name), Size: in.Size,
-		SHA256: [32]byte(in.SHA256), Created: time.Now()}, nil
+		SHA256: [32]byte(in.SHA256), Created: now}, nil
 }
 
 // cleanType is a media type without parameters, or that of bytes of which nothing is

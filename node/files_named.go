@@ -152,7 +152,7 @@ func (r *room) answered(tx store.Tx, stranger protocol.UserID) error {
 		if m.From != stranger || len(ids) == 0 {
 			continue
 		}
-		if err := useFiles(tx, store.RefMessage(r.t.id, m.Seq), ids, time.Now()); err != nil {
+		if err := useFiles(tx, store.RefMessage(r.t.id, m.Seq), ids, r.n.wall()); err != nil {
 			return err
 		}
 	}
@@ -160,21 +160,21 @@ func (r *room) answered(tx store.Tx, stranger protocol.UserID) error {
 	if err != nil {
 		return err
 	}
-	return usePicture(tx, u)
+	return usePicture(tx, u, r.n.wall())
 }
 
 // showFace names the picture of a remote user, if somebody here knows that one.
-func showFace(tx store.Tx, u *store.User) error {
+func showFace(tx store.Tx, u *store.User, now time.Time) error {
 	for s, err := range tx.SubsOf(u.ID) {
 		if err != nil {
 			return err
 		}
 		if s.Topic.Kind() != protocol.KindP2P {
-			return usePicture(tx, u)
+			return usePicture(tx, u, now)
 		}
 		mine, err := tx.Sub(s.Topic, s.Topic.Peer(u.ID))
 		if err == nil && mine.Live() && mine.Want.Has(protocol.Write) {
-			return usePicture(tx, u)
+			return usePicture(tx, u, now)
 		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -185,8 +185,8 @@ func showFace(tx store.Tx, u *store.User) error {
 
 // usePicture makes the files of the own node that a remote user's card names those
 // which the card uses.
-func usePicture(tx store.Tx, u *store.User) error {
-	return useFiles(tx, store.RefUser(u.ID), pictures(u.ID.Node(), u.Public), time.Now())
+func usePicture(tx store.Tx, u *store.User, now time.Time) error {
+	return useFiles(tx, store.RefUser(u.ID), pictures(u.ID.Node(), u.Public), now)
 }
 
 // pictures are the files in a card that are of the node it is from.
@@ -203,5 +203,5 @@ func (n *Node) offerFiles(at protocol.Node, public []byte) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return n.store.Update(func(tx store.Tx) error { return nameFiles(tx, ids, time.Now()) })
+	return n.store.Update(func(tx store.Tx) error { return nameFiles(tx, ids, n.wall()) })
 }

@@ -57,7 +57,7 @@ func (n *Node) commandRequest(from federation.Peer, c *s2s.Command) (*request, e
 	switch {
 	case c.User.Node() != from.Name || c.Group.Kind() != protocol.KindGroup || c.Group.Home() != n.name:
 		return nil, protocol.Denied
-	case len(c.Key) != commandKeyLen || time.UnixMilli(c.At).After(time.Now().Add(commandSkew)):
+	case len(c.Key) != commandKeyLen || time.UnixMilli(c.At).After(n.wall().Add(commandSkew)):
 		return nil, protocol.Malformed
 	case len(c.Request) > n.cfg.Limits.MaxMessage:
 		return nil, protocol.TooLarge
@@ -190,7 +190,7 @@ func (g *group) takeCard(c *s2s.Command) error {
 		return nil
 	}
 	return g.n.store.Update(func(tx store.Tx) error {
-		_, err := putCard(tx, c.Card, time.Now())
+		_, err := putCard(tx, c.Card, g.n.wall())
 		return err
 	})
 }

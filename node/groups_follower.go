@@ -419,7 +419,7 @@ func (pruneEvent) apply(t *topic) {
 		if err := f.drop(tx, false); err != nil {
 			return err
 		}
-		return f.post(tx, f.home(), "", &s2s.Post{Topic: f.t.id, At: time.Now().UnixMilli(), Follow: &s2s.Follow{Stop: true}})
+		return f.post(tx, f.home(), "", &s2s.Post{Topic: f.t.id, At: f.n.wall().UnixMilli(), Follow: &s2s.Follow{Stop: true}})
 	})
 	if err != nil {
 		f.n.log.Error("replica of a group not dropped", "group", f.t.id, "err", err)

@@ -45,7 +45,7 @@ func (f *follower) lacks(opts *protocol.GetRanges) *s2s.History {
 // fetchThen gets from the home what a page of the history lacks, and then answers. If
 // the home cannot be reached in time, the client gets what is here.
 func (f *follower) fetchThen(q *request, in *protocol.GetQuery, ask *s2s.History) {
-	by := q.at.Add(askTime)
+	by := q.came.Add(askTime)
 	if f.n.cfg.Network == nil || f.n.cfg.Network.Away(f.home()) || !time.Now().Before(by) {
 		f.room.get(q, in)
 		return

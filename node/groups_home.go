@@ -3,7 +3,6 @@ package node
 import (
 	"encoding/json"
 	"errors"
-	"time"
 
 	"parley/federation"
 	"parley/protocol"
@@ -60,7 +59,7 @@ func (g *group) invitation(tx store.Tx, sub *store.Sub, by protocol.UserID) erro
 	if err := tx.PutFollower(&store.Follower{Topic: g.t.id, Node: to, Rev: s.Group.Rev}); err != nil {
 		return err
 	}
-	return g.post(tx, to, "", &s2s.Post{Topic: g.t.id, At: time.Now().UnixMilli(), Invite: invite})
+	return g.post(tx, to, "", &s2s.Post{Topic: g.t.id, At: g.n.wall().UnixMilli(), Invite: invite})
 }
 
 // maxCards is how many bytes of faces go into a snapshot. Others are asked for.
@@ -181,7 +180,7 @@ func (n *Node) Page(to protocol.Node, group protocol.TopicID, after uint64, size
 			return err
 		}
 		if _, err := tx.Topic(group); errors.Is(err, store.ErrNotFound) {
-			l.Events = []s2s.Event{{At: time.Now().UnixMilli(), End: true}}
+			l.Events = []s2s.Event{{At: n.wall().UnixMilli(), End: true}}
 			return nil
 		} else if err != nil {
 			return err

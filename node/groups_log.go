@@ -79,7 +79,7 @@ func (f *follower) tellFollowing(tx store.Tx) error {
 	if err != nil {
 		return err
 	}
-	return f.post(tx, f.home(), "", &s2s.Post{Topic: f.t.id, At: time.Now().UnixMilli(), Follow: &s2s.Follow{Rev: head.Rev}})
+	return f.post(tx, f.home(), "", &s2s.Post{Topic: f.t.id, At: f.n.wall().UnixMilli(), Follow: &s2s.Follow{Rev: head.Rev}})
 }
 
 // For how long a snapshot is waited for, and until it is asked for again.

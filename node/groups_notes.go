@@ -260,7 +260,7 @@ func (p *parts) postReads(tx store.Tx, to protocol.Node, next map[protocol.Node]
 	case q.Offered < last.n:
 		maps.Copy(users, last.users)
 	}
-	post := &s2s.Post{Topic: p.r.t.id, At: time.Now().UnixMilli()}
+	post := &s2s.Post{Topic: p.r.t.id, At: p.r.n.wall().UnixMilli()}
 	for _, u := range slices.Sorted(maps.Keys(users)) {
 		m := p.r.members[u]
 		if m.live() && !m.sub.Reader && m.marks.Recv > 0 && p.tellsOf(to, u) {

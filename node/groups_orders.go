@@ -116,7 +116,7 @@ func (f *follower) command(q *request, in *protocol.Request) {
 		l = &line{}
 		f.lines[u] = l
 	}
-	o := &order{q: q, in: in, by: q.at.Add(commandTime)}
+	o := &order{q: q, in: in, by: q.came.Add(commandTime)}
 	l.waiting = append(l.waiting, o)
 	f.t.after(time.Until(o.by), lateEvent{f, o})
 	f.proceed(u)
@@ -322,7 +322,7 @@ func (f *follower) giveUp(o *order) {
 				return err
 			}
 		}
-		return f.post(tx, f.home(), "", &s2s.Post{Topic: f.t.id, At: time.Now().UnixMilli(),
+		return f.post(tx, f.home(), "", &s2s.Post{Topic: f.t.id, At: f.n.wall().UnixMilli(),
 			Withdraw: &s2s.Withdraw{Key: o.c.Key, Group: f.t.id, At: o.c.At}})
 	})
 	if err != nil {
@@ -349,7 +349,7 @@ func (f *follower) loadUnknown(tx store.Tx) error {
 		if err := readValue(tx, name, d); err != nil {
 			return err
 		}
-		if len(d.Digest) == sha256.Size && time.Since(time.UnixMilli(d.At)) < commandLife {
+		if len(d.Digest) == sha256.Size && f.n.cfg.Clock.Since(time.UnixMilli(d.At)) < commandLife {
 			f.unknown[digest(d.Digest)] = d
 		}
 	}

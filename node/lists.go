@@ -86,7 +86,7 @@ func (s *standing) readLists() {
 
 // followList puts a list into force, unless that is older than the one that is.
 func (s *standing) followList(src ListSource, text []byte, fresh bool) error {
-	list, err := reputation.ReadList(text, src.Key, time.Now())
+	list, err := reputation.ReadList(text, src.Key, s.n.wall())
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *standing) keptList(name string) (text []byte, err error) {
 // listed is what lists say of a node of which the operator has said nothing; not nil: it
 // waits.
 func (s *standing) listed(name protocol.Node) (admit bool, w *waiting) {
-	pin, which := s.lists.said(name, time.Now())
+	pin, which := s.lists.said(name, s.n.wall())
 	if pin == reputation.Auto {
 		return false, nil
 	}
@@ -142,7 +142,7 @@ func (n *Node) SignedList() ([]byte, error) {
 	if n.cfg.OpinionKey == nil {
 		return nil, ErrNoKey
 	}
-	now := time.Now()
+	now := n.wall()
 	l := reputation.List{Issued: now, Expires: now.Add(listLife), Pins: map[protocol.Node]reputation.Pin{}}
 	for _, p := range n.Standings() {
 		if p.Pin != reputation.Auto {

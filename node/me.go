@@ -171,7 +171,7 @@ func (k *me) detach(s *session) {
 		}
 	}
 	if k.online && k.cancel == nil {
-		k.left = time.Now()
+		k.left = k.t.n.wall()
 		if ua := s.profile.Load().ua; ua != "" {
 			k.lastUA = ua
 		}

@@ -96,6 +96,9 @@ func New(cfg Config) (*Node, error) {
 // Name of the node.
 func (n *Node) Name() protocol.Node { return n.name }
 
+// wall is the time by which the node stamps what it keeps and what it sends.
+func (n *Node) wall() time.Time { return n.cfg.Clock.Now() }
+
 // Limits in force, with defaults filled in.
 func (n *Node) Limits() Limits { return n.cfg.Limits }
 
@@ -122,7 +125,7 @@ func (n *Node) Run(ctx context.Context) error {
 		select {
 		case now := <-tick.C:
 			n.evictTopics(now)
-			if _, err := n.collectFiles(now); err != nil {
+			if _, err := n.collectFiles(n.wall()); err != nil {
 				n.log.Warn("collecting unused files failed", "err", err)
 			}
 		case <-tend.C:

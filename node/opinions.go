@@ -38,7 +38,7 @@ func (s *standing) keyOf(name protocol.Node) (ed25519.PublicKey, bool) {
 func (s *standing) open(wire [][]byte) []reputation.Statement {
 	var good []reputation.Statement
 	for _, w := range wire[:min(len(wire), maxVouchers)] {
-		if st, err := reputation.OpenStatement(w, s.keyOf, time.Now()); err == nil {
+		if st, err := reputation.OpenStatement(w, s.keyOf, s.n.wall()); err == nil {
 			good = append(good, st)
 		}
 	}
@@ -54,7 +54,7 @@ func (s *standing) hold(who reputation.Sender, vouchers [][]byte) *waiting {
 	carried := s.open(vouchers)
 	var ask []protocol.Node
 	holds := false
-	now := time.Now()
+	now := s.now()
 	var until time.Time
 	s.with(func(e *reputation.Engine, now time.Time) {
 		if until = s.asking[who.Name]; until.IsZero() {
@@ -114,7 +114,7 @@ func (s *standing) ask(ctx context.Context, peer, about protocol.Node) (told []r
 		return nil, nil, err
 	}
 	for _, w := range a.Wires {
-		st, err := reputation.OpenStatement(w, s.keyOf, time.Now())
+		st, err := reputation.OpenStatement(w, s.keyOf, s.n.wall())
 		switch {
 		case err != nil, st.About != about, st.By == s.n.name: // whose key is not known here counts nothing
 		case st.Kind == reputation.Told && st.By == peer:
@@ -170,7 +170,7 @@ func outcome(err error) string {
 
 // takeFiled keeps what a peer has filed about a third node.
 func (s *standing) takeFiled(from federation.Peer, wire []byte) *s2s.Answer {
-	st, err := reputation.OpenStatement(wire, s.keyOf, time.Now())
+	st, err := reputation.OpenStatement(wire, s.keyOf, s.n.wall())
 	if err != nil {
 		return failed(protocol.Malformed)
 	}

@@ -130,7 +130,7 @@ func (r *room) tellChange(tx store.Tx, old, now, other *store.Sub) error {
 // tellMarks queues how far our user has come, as the last message of the other that
 // is covered; not to a stranger.
 func (r *room) tellMarks(tx store.Tx, m *member, old, now store.Marks) error {
-	p := r.envelope(time.Now())
+	p := r.envelope(r.n.wall())
 	if p == nil || m.sub.User != p.From || !r.confides() {
 		return nil
 	}
@@ -262,7 +262,7 @@ func (p *p2p) mayContact(tx store.Tx, post *s2s.Post) error {
 // remoteRequest is what a user of another node asks.
 func (n *Node) remoteRequest(u protocol.UserID, in *protocol.Request) *request {
 	s := &session{n: n, who: Identity{User: u, Level: store.LevelAuth}, answered: new(protocol.Ctrl)}
-	r := &request{s: s, in: in, verb: pick(in), who: s.who, at: time.Now()}
+	r := &request{s: s, in: in, verb: pick(in), who: s.who, at: n.wall(), came: time.Now()}
 	r.id, r.name = requestID(in)
 	return r
 }
@@ -335,7 +335,7 @@ func (p *p2p) offered(user *store.User, post *s2s.Post) protocol.Mode {
 
 // open stores a conversation that a remote user has begun.
 func (p *p2p) open(post *s2s.Post) error {
-	now := time.Now()
+	now := p.n.wall()
 	rec := &store.Topic{ID: p.t.id, Created: now, Updated: now}
 	mine := newSub(p.t.id, post.To, modeFirstWant, maskP2P(post.Mode.Given), now)
 	theirs := newSub(p.t.id, post.From, maskP2P(post.Mode.Want), modeStranger, now)
@@ -374,7 +374,7 @@ func (p *p2p) open(post *s2s.Post) error {
 func (p *p2p) receiveMode(post *s2s.Post) error {
 	mine, theirs := p.members[post.To], p.members[post.From]
 	my, their := mine.sub, theirs.sub
-	now := time.Now()
+	now := p.n.wall()
 	my.Given, my.Updated = maskP2P(post.Mode.Given), now
 	their.Want, their.Updated = maskP2P(post.Mode.Want), now
 	their.Ended = time.Time{}

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"strings"
-	"time"
 
 	"parley/protocol"
 	"parley/store"
@@ -169,7 +168,7 @@ func (n *Node) recordSeen() {
 	if len(seen) == 0 {
 		return
 	}
-	now := time.Now()
+	now := n.wall()
 	err := n.store.Update(func(tx store.Tx) error {
 		for u, ua := range seen {
 			if err := tx.PutSeen(u, store.Seen{When: now, UA: ua}); err != nil {

@@ -176,7 +176,7 @@ func (n *Node) tellAbroad(u protocol.UserID, p protocol.Pres) {
 	on := p.What != "off"
 	status := s2s.Status{User: u, Online: on, UA: p.UA}
 	if !on {
-		status.Seen = time.Now().UnixMilli()
+		status.Seen = n.wall().UnixMilli()
 		all = nil
 	}
 	if p.What != "ua" {
@@ -274,7 +274,7 @@ func (n *Node) learn(s s2s.Status) {
 	switch {
 	case !s.Online:
 		pres.What = "off"
-		when := time.Now()
+		when := n.wall()
 		if t := time.UnixMilli(s.Seen); s.Seen > 0 && t.Before(when) {
 			when = t
 		}

@@ -128,7 +128,7 @@ func (r *room) prepare(q *request) (*pending, error) {
 		return nil, protocol.Busy
 	}
 	if len(r.slow) > 0 {
-		if seq := r.recall(pubDigest(q.who.User, m), q.at); seq > 0 {
+		if seq := r.recall(pubDigest(q.who.User, m), q.came); seq > 0 {
 			q.ok(202, map[string]any{"seq": seq})
 			return nil, nil
 		}
@@ -137,7 +137,7 @@ func (r *room) prepare(q *request) (*pending, error) {
 }
 
 // late reports whether nobody waits for the answer any more.
-func (q *request) late() bool { return q.at.Add(answerBy).Before(time.Now()) }
+func (q *request) late() bool { return q.came.Add(answerBy).Before(time.Now()) }
 
 // publish stores messages, answers and delivers them.
 func (r *room) publish(ps []*pending) {

@@ -101,7 +101,7 @@ func (n *Node) meet(by, u protocol.UserID) error {
 		return protocol.NotFound
 	}
 	return n.store.Update(func(tx store.Tx) error {
-		_, err := putCard(tx, a.Card, time.Now())
+		_, err := putCard(tx, a.Card, n.wall())
 		return err
 	})
 }

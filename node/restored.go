@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"parley/federation"
 	"parley/protocol"
@@ -168,7 +167,7 @@ func (p *p2p) recover(post *s2s.Post) error {
 	if len(post.Message.Head)+len(post.Message.Content) > p.n.cfg.Limits.MaxMessage {
 		return nil
 	}
-	m := &store.Message{From: post.From, TS: sentAt(post.At, time.Now()), Tag: post.Message.Tag}
+	m := &store.Message{From: post.From, TS: sentAt(post.At, p.n.wall()), Tag: post.Message.Tag}
 	err := p.n.store.View(func(tx store.Tx) error {
 		seq, err := tx.Named(p.t.id, post.From, post.Message.Origin, post.Message.Tag)
 		if err != nil {

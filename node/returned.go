@@ -93,7 +93,7 @@ func (p *p2p) bounce(e federation.Ending) (*store.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store.Message{TS: time.Now().Truncate(time.Millisecond), Tag: uint32(random()), Head: h, Content: jsonString(bounceText(e))}, nil
+	return &store.Message{TS: p.n.wall().Truncate(time.Millisecond), Tag: uint32(random()), Head: h, Content: jsonString(bounceText(e))}, nil
 }
 
 func bounceText(e federation.Ending) string {

@@ -162,7 +162,7 @@ func (s *session) reply(c *protocol.Ctrl) {
 		}
 		return
 	}
-	c.TS = protocol.At(time.Now())
+	c.TS = protocol.At(s.n.wall())
 	s.n.metrics.answers.WithLabelValues(codeLabel(c.Code)).Inc()
 	s.queue((&protocol.Response{Ctrl: c}).Encode())
 }

@@ -22,6 +22,8 @@ import (
 type standing struct {
 	n *Node
 
+	wall, began time.Time // of the start, by the wall clock and by the steady one
+
 	mu     sync.Mutex
 	e      *reputation.Engine
 	asking map[protocol.Node]time.Time // others are asked about, until
@@ -47,7 +49,9 @@ const (
 
 // newStanding reads what was known at the last stop.
 func newStanding(n *Node) (*standing, error) {
-	s := &standing{n: n, e: reputation.New(reputation.Config{}, time.Now()), asking: map[protocol.Node]time.Time{},
+	began := n.wall()
+	dated := reputation.Config{Wall: func(time.Time) time.Time { return n.wall() }}
+	s := &standing{n: n, e: reputation.New(dated, began), wall: began, began: time.Now(), asking: map[protocol.Node]time.Time{},
 		said: answers{of: map[question]answered{}}, complaints: map[protocol.UserID]int{}, lists: lists{good: map[string]*reputation.List{}}}
 	var saved []byte
 	err := n.store.View(func(tx store.Tx) (err error) {
@@ -65,14 +69,18 @@ func newStanding(n *Node) (*standing, error) {
 		n.log.Error("what was known of other nodes cannot be read, and is forgotten", "err", err)
 		return s, nil
 	}
-	s.e.Import(time.Now(), state)
+	s.e.Import(s.now(), state)
 	return s, nil
 }
+
+// now is the wall clock's time of the start, and what has passed since by the steady one: a
+// clock that is set while the node runs does not count.
+func (s *standing) now() time.Time { return s.wall.Add(time.Since(s.began)) }
 
 // save keeps what is known.
 func (s *standing) save() error {
 	s.mu.Lock()
-	state, err := json.Marshal(s.e.Export(time.Now()))
+	state, err := json.Marshal(s.e.Export(s.now()))
 	s.mu.Unlock()
 	if err != nil {
 		return err
@@ -83,7 +91,7 @@ func (s *standing) save() error {
 // with runs f on the engine and logs what it changed by itself.
 func (s *standing) with(f func(e *reputation.Engine, now time.Time)) {
 	s.mu.Lock()
-	f(s.e, time.Now())
+	f(s.e, s.now())
 	changes := s.e.Changes()
 	s.mu.Unlock()
 	for _, c := range changes {
@@ -240,7 +248,7 @@ func (s *standing) reporter(u protocol.UserID) (r reputation.Reporter, err error
 		if err != nil {
 			return err
 		}
-		r = reputation.Reporter{User: u, Age: time.Since(user.Created)}
+		r = reputation.Reporter{User: u, Age: s.n.cfg.Clock.Since(user.Created)}
 		for sub, err := range tx.SubsOf(u) {
 			if err != nil {
 				return err

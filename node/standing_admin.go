@@ -27,7 +27,7 @@ func (n *Node) Standings() []reputation.Peer {
 func (n *Node) ExplainStanding(peer protocol.Node) string {
 	var text string
 	n.standing.with(func(e *reputation.Engine, now time.Time) { text = e.Explain(now, peer) })
-	switch pin, which := n.standing.lists.said(peer, time.Now()); pin {
+	switch pin, which := n.standing.lists.said(peer, n.wall()); pin {
 	case reputation.Allow:
 		text += "list           allowed by " + which + ", unless you say otherwise\n"
 	case reputation.Deny:

@@ -93,9 +93,10 @@ type request struct {
 	id     string
 	name   string // the topic as the client wrote it
 	who    Identity
-	at     time.Time
-	files  []string // ids of files that the request puts to use
-	reader bool     // the client named a channel as its readers do
+	at     time.Time // by the wall clock
+	came   time.Time // by the steady one
+	files  []string  // ids of files that the request puts to use
+	reader bool      // the client named a channel as its readers do
 	// Of {sub}: the name under which a group was created, params of the answer, and
 	// what to do once it is given.
 	tmpname string
@@ -112,7 +113,7 @@ func (s *session) dispatch(packet []byte, now time.Time) {
 		return
 	}
 	v := pick(in)
-	r := &request{s: s, in: in, verb: v, who: s.who, at: now}
+	r := &request{s: s, in: in, verb: v, who: s.who, at: s.n.wall(), came: now}
 	r.id, r.name = requestID(in)
 	switch {
 	case v == nil:
@@ -303,7 +304,7 @@ func (r *request) apply(t *topic) {
 
 // done notes how long the request took.
 func (r *request) done() {
-	r.s.n.metrics.latency.WithLabelValues(r.verb.name).Observe(time.Since(r.at).Seconds())
+	r.s.n.metrics.latency.WithLabelValues(r.verb.name).Observe(time.Since(r.came).Seconds())
 }
 
 // refuse answers with an error. A {note} is answered only if it bears an id: the
@@ -368,7 +369,7 @@ func (r *request) empty(what string) {
 
 // meta answers with a description of the topic.
 func (r *request) meta(m *protocol.Meta) {
-	m.ID, m.Topic, m.TS = r.id, r.name, protocol.At(time.Now())
+	m.ID, m.Topic, m.TS = r.id, r.name, protocol.At(r.s.n.wall())
 	r.s.send(&protocol.Response{Meta: m})
 }
 

@@ -27,7 +27,7 @@ func (e *Engine) Plan(now time.Time, s Sender, carried []Statement, rng *rand.Ra
 	e.asks.add(-1)
 	p.Asked = at
 	top := slices.DeleteFunc(slices.Clone(e.recommenders(at)), func(n protocol.Node) bool { return n == p.Name })
-	ask := witnessesFor(p.Name, now.Unix()/weekLong, top[:min(len(top), witnessesOf)])
+	ask := witnessesFor(p.Name, e.wall(now).Unix()/weekLong, top[:min(len(top), witnessesOf)])
 	add := func(n protocol.Node) {
 		if !slices.Contains(ask, n) {
 			ask = append(ask, n)

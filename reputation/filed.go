@@ -68,7 +68,7 @@ func (e *Engine) Accuse(now time.Time, self protocol.Node) (all []Accusation) {
 			continue
 		}
 		p.Filed = at
-		t := now.Unix()
+		t := e.wall(now).Unix()
 		all = append(all, Accusation{
 			Statement: Statement{By: self, About: name, Kind: Filed, Issued: t, Expires: t + int64(Filed.life()/time.Second),
 				Bad: class(max(1, bad), maxMassClass), Lately: class(p.Ns-p.Ps/tolerated, maxMassClass)},

@@ -46,7 +46,7 @@ func (e *Engine) Learn(now time.Time, s Sender, carried, told []Statement, filed
 	}
 	e.learnAge(at, p, carried, told)
 	if len(told)+len(filed) > 0 {
-		e.learnBlame(at, now.Unix(), p, told, filed)
+		e.learnBlame(at, e.wall(now).Unix(), p, told, filed)
 	}
 	e.borrow(at, p, append(told, carried...))
 	p.Doubt = false

@@ -93,6 +93,9 @@ type Config struct {
 	MaxStrangers int // peers without; default 8,192
 	MaxGroups    int // parent domains and networks; default 32,768
 	MaxAccounts  int // remote and local users with a bucket that is not full; default 32,768 each
+	// Wall tells what the wall clock shows at the caller's now: what is signed, or kept over
+	// a restart, is dated by it. nil: now itself.
+	Wall func(now time.Time) time.Time
 }
 
 func (c Config) withDefaults() Config {
@@ -106,6 +109,14 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	return c
+}
+
+// wall is the time for what is dated: see Config.Wall.
+func (e *Engine) wall(now time.Time) time.Time {
+	if e.cfg.Wall == nil {
+		return now
+	}
+	return e.cfg.Wall(now)
 }
 
 // Engine is what one node thinks of the others. It is for one goroutine at a time.

@@ -49,7 +49,7 @@ type AccountState struct {
 
 // Export returns a copy of everything that is known.
 func (e *Engine) Export(now time.Time) State {
-	s := State{Wall: now.Round(0), At: e.clock.now(now), Born: e.born, Pools: e.pools, Asks: e.asks}
+	s := State{Wall: e.wall(now).Round(0), At: e.clock.now(now), Born: e.born, Pools: e.pools, Asks: e.asks}
 	for _, p := range e.peers.oldest {
 		s.Peers = append(s.Peers, p.clone())
 	}

@@ -206,7 +206,7 @@ func (e *Engine) Opinion(now time.Time, self, about protocol.Node, kind Kind) (s
 		return Statement{}, false
 	}
 	p.decay(at)
-	t := now.Unix()
+	t := e.wall(now).Unix()
 	s = Statement{By: self, About: about, Kind: kind, Issued: t, Expires: t + int64(statementLife/time.Second)}
 	least := silentTold
 	if kind == Carried {

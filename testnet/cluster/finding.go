@@ -114,14 +114,14 @@ func (c *Cluster) toResolver(a netip.Addr) vnet.Link {
 func (m *Machine) finders(r *running) (*federation.Directory, *federation.Notary, error) {
 	fence := federation.NewFence(m.Name, false)
 	where := federation.DirectoryConfig{Store: r.store, Static: m.c.book}
-	proofs := federation.NotaryConfig{Store: r.store, Static: m.c.book, Log: m.c.logOf(m.Name)}
+	proofs := federation.NotaryConfig{Store: r.store, Static: m.c.book, Log: m.c.logOf(m.Name), Clock: m.clock}
 	if m.c.zones {
 		resolver, err := dns.New(dns.Config{Servers: []string{names.ResolverAddr.String()}, Fence: fence, Dial: m.ask})
 		if err != nil {
 			return nil, nil, err
 		}
 		web := wellknown.New(wellknown.Config{
-			Hosts: resolver, Fence: fence, Roots: m.c.sites.Roots(),
+			Hosts: resolver, Fence: fence, Roots: m.c.sites.Roots(), Clock: m.clock,
 			Dial: func(ctx context.Context, _, address string) (net.Conn, error) {
 				return m.c.sites.Dial(ctx, m.Addr.Addr(), address)
 			},
@@ -133,6 +133,7 @@ func (m *Machine) finders(r *running) (*federation.Directory, *federation.Notary
 		r.dht, err = dht.New(dht.Config{
 			Identity: &federation.Identity{Key: m.key}, Socket: r.links.Share(), Fence: fence, Server: true,
 			Addrs: []netip.AddrPort{m.Addr}, Bootstrap: m.bootstrap, Table: m.c.cfg.Registers.Table, Log: m.c.logOf(m.Name),
+			Clock: m.clock,
 		})
 		if err != nil {
 			return nil, nil, err

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"parley/federation"
 	"parley/federation/dht"
@@ -31,6 +32,7 @@ type Machine struct {
 	disk  *disk
 
 	sent *traffic
+	off  atomic.Int64 // by how much the clock is ahead; ns
 
 	// change is held by who starts or ends the node. That takes time, which in a bubble goes
 	// by only while the others wait for a channel, not for a mutex.
@@ -106,7 +108,7 @@ func (m *Machine) assemble() (_ *running, err error) {
 		return nil, err
 	}
 	log := m.c.logOf(m.Name)
-	if r.links, err = quic.New(quic.Config{Key: m.key, Name: m.Name, Conn: socket, Log: log}); err != nil {
+	if r.links, err = quic.New(quic.Config{Key: m.key, Name: m.Name, Conn: socket, Log: log, Clock: m.clock}); err != nil {
 		return nil, err
 	}
 	directory, notary, err := m.finders(r)
@@ -119,6 +121,7 @@ func (m *Machine) assemble() (_ *running, err error) {
 		Prover: notary,
 		Times:  m.c.cfg.Times,
 		Watch:  m.sent.watch,
+		Clock:  m.clock,
 	})
 	if err != nil {
 		return nil, err
@@ -128,7 +131,7 @@ func (m *Machine) assemble() (_ *running, err error) {
 		return nil, err
 	}
 	cfg := node.Config{
-		Store: r.store, Network: r.mesh, Passwords: m.c.passwords, Tokens: tokens, Log: log, Build: "testnet", Limits: m.c.cfg.Limits,
+		Store: r.store, Network: r.mesh, Passwords: m.c.passwords, Tokens: tokens, Log: log, Build: "testnet", Limits: m.c.cfg.Limits, Clock: m.clock,
 		OpinionKey: m.key.Private(),
 	}
 	if m.c.cfg.Files != "" {
