@@ -10,6 +10,7 @@ import (
 	"parley/node"
 	"parley/protocol"
 	"parley/protocol/client"
+	"parley/protocol/s2s"
 	"parley/reputation"
 	"parley/store"
 	"parley/testnet/vtime"
@@ -109,7 +110,13 @@ func (m *Machine) Unleash() error {
 }
 
 // Slander makes a node hold as much against others as it can, and so tell that.
-func (m *Machine) Slander(others ...*Machine) error {
+func (m *Machine) Slander(others ...*Machine) error { return m.believe(worst, others) }
+
+// Praise makes a node think as well of others as it can, and so tell that.
+func (m *Machine) Praise(others ...*Machine) error { return m.believe(best, others) }
+
+// believe puts others into what a node knows, as as makes them.
+func (m *Machine) believe(as func(*reputation.Peer), others []*Machine) error {
 	var of []reputation.Peer
 	return m.restate(func(s *reputation.State) {
 		for _, o := range others {
@@ -124,18 +131,44 @@ func (m *Machine) Slander(others ...*Machine) error {
 			for i := range s.Peers {
 				if s.Peers[i].Name == o.Name {
 					found = true
-					worst(&s.Peers[i])
+					as(&s.Peers[i])
 				}
 			}
 			if !found {
 				p := reputation.Peer{Sender: reputation.Sender{Name: o.Name, Domain: string(o.Name), Proof: reputation.ProofDomain},
 					First: s.At, Aged: s.At, At: s.At}
-				worst(&p)
+				as(&p)
 				of = append(of, p)
 			}
 		}
 		s.Peers = append(s.Peers, of...)
 	})
+}
+
+// best is a peer with which there have been a lot of good conversations for long.
+func best(p *reputation.Peer) {
+	const much = 64
+	p.P, p.Ps, p.Long, p.N, p.Ns, p.Voices = much, much, much, 0, 0, nil
+}
+
+// Question asks another node what it thinks of a third. refused: it has been asked too much.
+func (m *Machine) Question(ctx context.Context, of *Machine, about protocol.Node) (refused bool, err error) {
+	m.mu.Lock()
+	r := m.run
+	m.mu.Unlock()
+	if r == nil {
+		return false, ErrDown
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, _, err = r.mesh.Ask(ctx, of.Name, &s2s.Ask{Opinion: append([]byte{byte(reputation.Told)}, about...)})
+	switch {
+	case errors.Is(err, protocol.TooMany):
+		return true, nil
+	case errors.Is(err, protocol.NotFound): // it says nothing of that one
+		return false, nil
+	}
+	return false, err
 }
 
 // worst is a peer of which two users say all that they can.

@@ -143,11 +143,28 @@ func slander(w *world) {
 			n.slandered, n.liar, n.watched, n.since = true, false, true, w.now
 		}
 	})
+	for t := w.start + time.Minute; t < w.end; t += day { // and they file it, day by day
+		w.at(t, func() { w.denounce() })
+	}
 	w.notes = append(w.notes, func() string {
 		of := w.meter.target
 		return fmt.Sprintf("of first contacts of slandered nodes, delayed: established %.1f %% of %d, newcomers %.1f %% of %d",
 			100*share(of[0].late, float64(of[0].all)), of[0].all, 100*share(of[1].late, float64(of[1].all)), of[1].all)
 	})
+}
+
+func (w *world) denounce() {
+	for _, n := range w.nodes {
+		g, ok := n.gate.(*engineGate)
+		if !n.liar || n.gone || !ok || !g.asks {
+			continue
+		}
+		for _, about := range w.nodes {
+			if about.slandered && !about.gone {
+				g.denounce(about)
+			}
+		}
+	}
 }
 
 func traitor(w *world) {

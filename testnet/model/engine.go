@@ -58,47 +58,54 @@ func (g *engineGate) inquire(about *node) {
 		return
 	}
 	var told []reputation.Statement
+	var filed []reputation.Testimony
 	for _, name := range whom {
-		if st, ok := g.ask(g.w.byName[name], about, reputation.Told); ok {
+		r := g.w.byName[name]
+		st, said, asked := g.ask(r, about, reputation.Told)
+		if said {
 			told = append(told, st)
 		}
+		if asked {
+			filed = append(filed, g.filed(r, about)...)
+		}
 	}
-	g.e.Learn(now, about.sender, carried, told)
+	g.e.Learn(now, about.sender, carried, told, filed...)
 }
 
-// ask asks a node for its opinion.
-func (g *engineGate) ask(r, about *node, kind reputation.Kind) (reputation.Statement, bool) {
+// ask asks a node for its opinion. asked: it has answered, said: that there is one.
+func (g *engineGate) ask(r, about *node, kind reputation.Kind) (st reputation.Statement, said, asked bool) {
 	if g.n.eclipsed && r.team == 0 || !g.w.reach(g.n, r) {
 		g.w.meter.ask(g.w, askBytes)
-		return reputation.Statement{}, false
+		return reputation.Statement{}, false, false
 	}
-	st, ok := r.gate.(*engineGate).tell(g, about, kind)
-	if ok {
+	st, said, asked = r.gate.(*engineGate).tell(g, about, kind)
+	if said {
 		g.w.meter.ask(g.w, askBytes+answerBytes)
 	} else {
 		g.w.meter.ask(g.w, 2*askBytes)
 	}
-	return st, ok
+	return st, said, asked
 }
 
 // tell answers a question. Liars say what serves them.
-func (g *engineGate) tell(to *engineGate, about *node, kind reputation.Kind) (reputation.Statement, bool) {
+func (g *engineGate) tell(to *engineGate, about *node, kind reputation.Kind) (st reputation.Statement, said, answered bool) {
 	now := g.w.wall()
 	lie := reputation.Statement{By: g.n.name, About: about.name, Kind: kind, Issued: now.Unix(), Expires: now.Add(day).Unix()}
 	switch {
 	case g.n.team != 0 && about.team == g.n.team:
 		lie.Good, lie.Days = mostMass, mostDays
-		return lie, true
+		return lie, true, true
 	case g.n.liar && about.slandered && kind == reputation.Told:
 		lie.Bad, lie.Lately = mostMass, mostMass
-		return lie, true
+		return lie, true, true
 	}
 	may := g.e.MayAnswer(now, to.n.name)
 	g.w.meter.answer(g.w, to.n, may)
 	if !may {
-		return reputation.Statement{}, false
+		return reputation.Statement{}, false, false
 	}
-	return g.e.Opinion(now, g.n.name, about.name, kind)
+	st, said = g.e.Opinion(now, g.n.name, about.name, kind)
+	return st, said, true
 }
 
 // vouchers are the statements about this node that it carries.
@@ -113,7 +120,7 @@ func (g *engineGate) vouchers() []reputation.Statement {
 	}
 	g.shown = nil
 	for _, name := range g.e.Patrons(g.w.wall(), patronsAsked) {
-		if st, ok := g.ask(g.w.byName[name], g.n, reputation.Carried); ok && len(g.shown) < maxVouchers {
+		if st, ok, _ := g.ask(g.w.byName[name], g.n, reputation.Carried); ok && len(g.shown) < maxVouchers {
 			g.shown = append(g.shown, st)
 		}
 	}
@@ -127,7 +134,7 @@ func (g *engineGate) praise() (all []reputation.Statement) {
 		if r.team != g.n.team || r == g.n || r.role == spammer || r.gone {
 			continue
 		}
-		if st, ok := r.gate.(*engineGate).tell(g, g.n, reputation.Carried); ok {
+		if st, ok, _ := r.gate.(*engineGate).tell(g, g.n, reputation.Carried); ok {
 			all = append(all, st)
 		}
 		if len(all) == maxVouchers {
@@ -139,6 +146,9 @@ func (g *engineGate) praise() (all []reputation.Statement) {
 
 func (g *engineGate) observe(about *node, ev reputation.Event, by reputation.Reporter) {
 	g.e.Observe(g.w.wall(), about.sender, ev, by)
+	if g.asks {
+		g.file()
+	}
 }
 
 func (g *engineGate) outbound(user protocol.UserID, age time.Duration) bool {

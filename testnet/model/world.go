@@ -95,7 +95,8 @@ type world struct {
 	// begin to write.
 	strictAlways bool
 	quietUntil   time.Duration
-	notes        []func() string // what a result says besides the table
+	papers       []reputation.Statement // what was filed
+	notes        []func() string        // what a result says besides the table
 }
 
 // targets are nodes as receivers, by number of users.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"parley/protocol"
 	"parley/testnet/cluster"
 	"parley/testnet/model"
 	"parley/testnet/scenario"
@@ -47,8 +48,12 @@ func (r *runner) assault(ctx context.Context, all *errgroup.Group, a *scenario.A
 	default:
 		for _, n := range a.Nodes {
 			k.begin(fmt.Sprint("node ", n), func(ctx context.Context, dice *rand.Rand) error {
-				if a.Kind == "slander" {
-					return k.slander(ctx, n)
+				switch {
+				case a.Lies():
+					return k.lie(ctx, n)
+				case a.Kind == "flood":
+					k.flood(ctx, n, dice)
+					return nil
 				}
 				k.spam(ctx, k.usersOf(n), dice)
 				return nil
@@ -91,14 +96,39 @@ func (k *attack) spam(ctx context.Context, who []int, dice *rand.Rand) {
 	}
 }
 
-// slander lets a node tell bad things.
-func (k *attack) slander(ctx context.Context, liar int) error {
+// flood lets a node ask the others in turn, for as long as ctx lives.
+func (k *attack) flood(ctx context.Context, n int, dice *rand.Rand) {
+	from := k.r.c.Machines[n]
+	for i := 0; vtime.Sleep(ctx, exponential(dice, k.a.Every.Duration)); i++ {
+		to := k.r.c.Machines[i%len(k.r.c.Machines)]
+		if to == from {
+			continue
+		}
+		refused, err := from.Question(ctx, to, protocol.Node(fmt.Sprintf("n%d.example", dice.Uint32())))
+		if err != nil {
+			continue // one of the two is down, or cannot be reached
+		}
+		k.r.strangers.mu.Lock()
+		k.r.strangers.questions++
+		if !refused {
+			k.r.strangers.served++
+		}
+		k.r.strangers.mu.Unlock()
+	}
+}
+
+// lie lets a node tell bad things, or good ones.
+func (k *attack) lie(ctx context.Context, liar int) error {
+	tell := k.r.c.Machines[liar].Slander
+	if k.a.Kind == "praise" {
+		tell = k.r.c.Machines[liar].Praise
+	}
 	var of []*cluster.Machine
 	for _, n := range k.a.Targets {
 		of = append(of, k.r.c.Machines[n])
 	}
 	for {
-		if err := k.r.c.Machines[liar].Slander(of...); err != nil && k.r.c.Machines[liar].Up() {
+		if err := tell(of...); err != nil && k.r.c.Machines[liar].Up() {
 			return err
 		}
 		if !vtime.Sleep(ctx, k.a.Every.Duration) {
@@ -117,6 +147,10 @@ func (r *runner) reckon(ctx context.Context) error {
 	r.standings()
 	r.reckonContacts()
 	r.reckonSpam()
+	r.strangers.mu.Lock()
+	r.res.Figures["questions"] = r.strangers.questions
+	r.res.Figures["questions_served"] = r.strangers.served / max(r.strangers.questions, 1)
+	r.strangers.mu.Unlock()
 	r.res.Figures["contacts_lost"] = 0
 	r.strangers.mu.Lock()
 	all := slices.Clone(r.strangers.all)

@@ -36,6 +36,8 @@ type strangers struct {
 	mu    sync.Mutex
 	all   []*stranger     // guarded by mu
 	tried map[[2]int]bool // guarded by mu; users
+	// Of floods, guarded by mu: questions, and those that were not too many.
+	questions, served float64
 }
 
 // stranger is one first contact.
@@ -130,7 +132,9 @@ func rolesOf(p *scenario.Plan) []Role {
 			}
 		}
 		for _, n := range a.Targets {
-			roles[n] = Slandered
+			if a.Kind == "slander" {
+				roles[n] = Slandered
+			}
 		}
 	}
 	return roles

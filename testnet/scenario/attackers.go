@@ -12,11 +12,14 @@ type Assault struct {
 	Nodes   []int // that attack, in order
 	Who     []int // users who attack
 	To      []int // users who get it
-	Targets []int // nodes that are slandered
+	Targets []int // nodes that are slandered or praised
 }
 
 // Spam reports whether it consists of messages.
-func (a *Assault) Spam() bool { return a.Kind != "slander" }
+func (a *Assault) Spam() bool { return !a.Lies() && a.Kind != "flood" }
+
+// Lies reports whether nodes tell untrue things of others.
+func (a *Assault) Lies() bool { return a.Kind == "slander" || a.Kind == "praise" }
 
 // parent is what stands behind a node's own name in its domain.
 func (n *Nodes) parent() string {
@@ -56,6 +59,8 @@ var attackKinds = map[string][]string{
 	"traitor":     {"nodes"},
 	"mixed":       {"users"},
 	"slander":     {"nodes", "targets"},
+	"praise":      {"nodes", "targets"},
+	"flood":       {"nodes"},
 }
 
 // model checks that the model can simulate the scenario.
@@ -120,7 +125,7 @@ func (r *reader) attackNeeds(key string, a *Attackers) bool {
 		return false
 	}
 	good := r.fits(key, a.Kind, needed, map[string]bool{"nodes": len(a.Nodes) > 0, "users": len(a.Users) > 0, "targets": len(a.Targets) > 0})
-	if a.Kind == "slander" && len(a.To) > 0 {
+	if one := (&Assault{Attackers: *a}); !one.Spam() && len(a.To) > 0 {
 		r.wrong(key+".to", "%q has no to", a.Kind)
 		good = false
 	}
@@ -133,8 +138,10 @@ func (r *reader) whoAttacks(key string, a *Assault) {
 	} else {
 		a.Nodes = r.chooseNodes(key+".nodes", a.Attackers.Nodes)
 	}
-	if a.Kind == "slander" {
+	if a.Lies() {
 		a.Targets = r.chooseNodes(key+".targets", a.Attackers.Targets)
+	}
+	if !a.Spam() {
 		return
 	}
 	if a.Kind != "mixed" {

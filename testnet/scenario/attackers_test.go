@@ -56,7 +56,7 @@ targets = ["n3"]
 
 func TestAttackersWrong(t *testing.T) {
 	for text, want := range map[string]string{
-		"[[attackers]]\nkind = \"thief\"\n":                                             "x.toml:12:1: \"thief\" is no kind of attackers; there are mixed",
+		"[[attackers]]\nkind = \"thief\"\n":                                             "x.toml:12:1: \"thief\" is no kind of attackers; there are flood, mixed",
 		"[[attackers]]\nkind = \"spammer\"\n":                                           "x.toml:11:3: \"spammer\" needs nodes",
 		"[[attackers]]\nkind = \"spammer\"\nnodes = [\"n1\"]\nusers = [\"*\"]\n":        "x.toml:14:1: \"spammer\" has no users",
 		"[[attackers]]\nkind = \"slander\"\nnodes = [\"n1\"]\n":                         "needs targets",

@@ -32,6 +32,8 @@ var Figures = map[string]string{
 	"newcomers_late":   "as contacts_late, of nodes that joined during the scenario",
 	"slandered_late":   "as contacts_late, of nodes that are slandered",
 	"traitors_late":    "as contacts_late, of traitors, when they do not attack any more",
+	"questions":        "what nodes that flood others with questions have asked",
+	"questions_served": "the part of those that was answered and not refused as too much, 0 to 1",
 	"spam_tried":       "first contacts of spammers that were begun",
 	"spam":             "those that arrived before the scenario ended",
 	"spam_user_day":    "the same, by user of other nodes than the spammers' and day",

@@ -243,7 +243,8 @@ type Attackers struct {
 	// same, but of the nodes one after the other, each for a while: fresh names.
 	// "traitor": as a spammer, of nodes that are known and go on with all other work.
 	// "mixed": the users spam, and their node holds them to its limits. "slander": the
-	// nodes tell others that the targets are bad.
+	// nodes tell others that the targets are bad; "praise": that they are good. "flood":
+	// the nodes ask others what they think of names that they make up.
 	Kind string `toml:"kind"`
 	// Which nodes.
 	Nodes Selection `toml:"nodes"`
@@ -251,9 +252,9 @@ type Attackers struct {
 	Users Selection `toml:"users"`
 	// The users who get the spam, if not everybody of other nodes than the attackers'.
 	To Selection `toml:"to"`
-	// For "slander": the nodes that are slandered.
+	// For "slander" and "praise": the nodes that are slandered or praised.
 	Targets Selection `toml:"targets"`
-	// How long between two messages of a node, on average; of "mixed": of a user.
+	// How long between two messages, or questions, of a node, on average; of "mixed": of a user.
 	Every Duration `toml:"every"`
 	// For "whitewasher": how long a name is used.
 	Keep Duration `toml:"keep"`
