@@ -441,14 +441,14 @@ func (p *remote) await(ctx context.Context) (*link, error) {
 			return nil, protocol.Errorf(protocol.Busy, "shutting down")
 		}
 		p.mu.Lock()
-		l, f := p.link, p.failed
+		l, f, why := p.link, p.failed, p.lastErr
 		changed = p.changed
 		p.mu.Unlock()
 		if l != nil {
 			return l, nil
 		}
 		if f != failed {
-			return nil, protocol.Errorf(protocol.Busy, "%s cannot be reached", p.name)
+			return nil, protocol.Errorf(protocol.Busy, "%s cannot be reached: %s", p.name, why)
 		}
 	}
 }

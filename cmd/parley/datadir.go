@@ -77,9 +77,13 @@ func (d dataDir) exists() bool {
 	return err == nil
 }
 
-// must be there for commands that do not make one.
+// must be there for commands that do not make one; a node that has been initialized and
+// has never run is.
 func (d dataDir) must() error {
 	if d.exists() {
+		return nil
+	}
+	if _, err := os.Stat(d.key()); err == nil {
 		return nil
 	}
 	return fmt.Errorf("there is no node's data in %s; say where it is with --data, or start a node with: parley serve --data %s", d, d)

@@ -40,12 +40,12 @@ func TestPeersByHand(t *testing.T) {
 	a, b := t.TempDir(), t.TempDir()
 	pb := start(t, b, "--name", "b.localhost", "--s2s", "127.0.0.1:0")
 	at := pb.linkAddress()
-	start(t, a, "--name", "a.localhost", "--s2s", "127.0.0.1:0").stop()
-	contains(t, good(t, "", "peer", "pin", "b.localhost", at, pinOfNode(t, b), "--data", a), at, pinOfNode(t, b)) // a is off
+	good(t, "", "init", "--data", a, "--name", "a.localhost")
+	contains(t, good(t, "", "peer", "pin", "b.localhost", at, pinOfNode(t, b), "--data", a), at, pinOfNode(t, b)) // a has never run
 	fails(t, exitFailed, parley(t, "", "peer", "ping", "b.localhost", "--data", a), "parley serve")
 	pa := start(t, a, "--name", "a.localhost", "--s2s", "127.0.0.1:0")
 	refused := parley(t, "", "peer", "ping", "b.localhost", "--data", a)
-	if refused.code != exitFailed || !strings.Contains(refused.out, "by a pin") {
+	if refused.code != exitFailed || !strings.Contains(refused.out, "by a pin") || !strings.Contains(refused.out, "not proven to be of the node a.localhost") {
 		t.Errorf("b does not know a: exit code %d, %s", refused.code, refused.out)
 	}
 	good(t, "", "peer", "pin", "a.localhost", pa.linkAddress(), pinOfNode(t, a), "--data", b) // b runs
