@@ -31,8 +31,8 @@ type Machine struct {
 	key   *federation.Key
 	disk  *disk
 
-	sent *traffic
-	off  atomic.Int64 // by how much the clock is ahead; ns
+	sent  *traffic
+	wrong atomic.Pointer[wrong] // nil: its clock is right
 
 	// change is held by who starts or ends the node. That takes time, which in a bubble goes
 	// by only while the others wait for a channel, not for a mutex.

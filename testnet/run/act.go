@@ -152,6 +152,19 @@ func (r *runner) step(ctx context.Context, s *scenario.Step) error {
 		<-life.Done()
 		r.disk(s, false)
 		return nil
+	case "jump":
+		r.shift(s, s.Clock, 0)
+		return nil
+	case "skew":
+		r.shift(s, s.Clock, 0)
+		<-life.Done()
+		r.shift(s, -s.Clock, 0)
+		return nil
+	case "drift":
+		r.shift(s, 0, s.Clock)
+		<-life.Done()
+		r.shift(s, 0, -s.Clock)
+		return nil
 	}
 	return r.machines(ctx, life, s)
 }
@@ -219,6 +232,13 @@ func (r *runner) disk(s *scenario.Step, bad bool) {
 		now := *d
 		r.mu.Unlock()
 		r.c.Machines[i].Disk(func(d *cluster.Disk) { *d = now })
+	}
+}
+
+// shift sets clocks, or how much they gain each day.
+func (r *runner) shift(s *scenario.Step, step, daily time.Duration) {
+	for _, i := range s.Nodes {
+		r.c.Machines[i].ShiftClock(step, daily)
 	}
 }
 

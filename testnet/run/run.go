@@ -194,6 +194,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, r.c.Close()) }()
 	for i, m := range r.c.Machines {
 		r.plan.Net[i].Domain = m.Name // that of a key is known only now
+		m.ShiftClock(r.plan.Net[i].Ahead, 0)
 	}
 	if err := r.arrive(ctx, func(n scenario.Node) bool { return n.Join == 0 }); err != nil {
 		return err

@@ -112,6 +112,10 @@ var kinds = map[string][]string{
 	"sign-off":  {"users"},
 
 	"dns-failure": {"nodes", "answer"},
+
+	"skew":  {"nodes", "ahead|behind"},
+	"jump":  {"nodes", "ahead|behind"},
+	"drift": {"nodes", "ahead|behind"},
 }
 
 func (r *reader) events() {
@@ -138,7 +142,7 @@ func (r *reader) needs(key string, e *Event) bool {
 	}
 	has := map[string]bool{"nodes": len(e.Nodes) > 0, "users": len(e.Users) > 0, "sides": len(e.Sides) > 0, "between": len(e.Between) > 0,
 		"from": len(e.From) > 0, "to": len(e.To) > 0, "up": e.Up.Duration > 0, "down": e.Down.Duration > 0,
-		"delay": e.Delay.Duration > 0, "answer": e.Answer != "", "link": e.Link != (Link{})}
+		"delay": e.Delay.Duration > 0, "answer": e.Answer != "", "ahead": e.Ahead.Duration > 0, "behind": e.Behind.Duration > 0, "link": e.Link != (Link{})}
 	if e.Do == "link" {
 		delete(has, "to") // as one likes
 	}
@@ -192,8 +196,26 @@ func (r *reader) resolve(key string, s *Step) {
 		if s.Do == "dns-failure" {
 			r.dnsFailure(key, s)
 		}
+		s.Clock = r.offset(key, s.Ahead, s.Behind)
+		if s.Do == "jump" && s.For.Duration > 0 {
+			r.wrong(key+".for", "a jump is over at once; \"skew\" sets clocks right again")
+		}
 	}
 }
+
+// offset is how far a clock is ahead.
+func (r *reader) offset(key string, ahead, behind Duration) time.Duration {
+	if ahead.Duration > 0 && behind.Duration > 0 {
+		r.wrong(key+".behind", "a clock is either ahead or behind")
+	}
+	if max(ahead.Duration, behind.Duration) > maxOffset {
+		r.wrong(key, "a clock is at most %s off", Short(maxOffset))
+	}
+	return ahead.Duration - behind.Duration
+}
+
+// maxOffset is how wrong a clock can be.
+const maxOffset = 3650 * day
 
 // describe says what an event is, for people.
 func (s *Step) describe() string {
@@ -216,6 +238,12 @@ func (s *Step) describe() string {
 		}
 	default:
 		text += " " + list(s.Event.Nodes)
+	}
+	switch {
+	case s.Clock > 0:
+		text += " " + Short(s.Clock) + " ahead"
+	case s.Clock < 0:
+		text += " " + Short(-s.Clock) + " back"
 	}
 	return text
 }

@@ -43,6 +43,7 @@ type Node struct {
 	Region string
 	IPv6   bool
 	Join   time.Duration
+	Ahead  time.Duration // its clock; below 0: it is behind
 	Find   Finding
 }
 
@@ -101,7 +102,8 @@ type Step struct {
 	Nodes []int
 	Users []int
 	Sides []Set
-	Rule  Rule // of "cut" and "link"
+	Rule  Rule          // of "cut" and "link"
+	Clock time.Duration // how far "skew", "jump" and "drift" set it ahead
 	Text  string
 }
 
@@ -194,13 +196,14 @@ func (r *reader) nodes() {
 			r.wrong(key+".count", "there can be 1 to %d nodes", MaxNodes)
 			return
 		}
+		ahead := r.offset(key, n.Ahead, n.Behind)
 		for k := range n.Count {
 			name := numbered(n.Name, k, n.Count)
 			if seen[name] {
 				r.wrong(key+".name", "there are two nodes named %q", name)
 			}
 			seen[name] = true
-			r.p.Net = append(r.p.Net, Node{name, protocol.Node(name + n.parent() + ".example"), n.Region, n.IPv6, n.Join.Duration, BySettings})
+			r.p.Net = append(r.p.Net, Node{name, protocol.Node(name + n.parent() + ".example"), n.Region, n.IPv6, n.Join.Duration, ahead, BySettings})
 		}
 	}
 }

@@ -121,6 +121,10 @@ type Nodes struct {
 	Parent string `toml:"parent"`
 	// When they are started, if not from the beginning. Their users come with them.
 	Join Duration `toml:"join"`
+	// By how much their clocks are ahead of the right time, from the beginning.
+	Ahead Duration `toml:"ahead"`
+	// By how much they are behind it.
+	Behind Duration `toml:"behind"`
 }
 
 // DNS is for nodes that are found and proven by the DNS. All others, but for those of the
@@ -271,7 +275,10 @@ type Event struct {
 	// What: "partition" (sides), "cut" (from, to: one way only), "link" (between, or from
 	// and to, and the link), "kill" (nodes; without a word, as by a power cut), "stop"
 	// (nodes; in order), "start" (nodes), "churn" (nodes, up, down), "slow-disk" (nodes,
-	// delay), "full-disk" (nodes), "sign-off" (users), "dns-failure" (nodes, answer).
+	// delay), "full-disk" (nodes), "sign-off" (users), "dns-failure" (nodes, answer),
+	// "skew" (nodes, ahead or behind: their clocks are wrong by that), "jump" (the same, and
+	// stays: clocks are set by that), "drift" (the same: clocks gain or lose that each day;
+	// in the end they stay where they are).
 	Do string `toml:"do"`
 	// For how long; then what it was before holds again. "0s": to the end.
 	For Duration `toml:"for"`
@@ -294,6 +301,10 @@ type Event struct {
 	Down Duration `toml:"down"`
 	// For "slow-disk": how long a write takes.
 	Delay Duration `toml:"delay"`
+	// For "skew", "jump", "drift": how far a clock goes ahead. Timers go on as before.
+	Ahead Duration `toml:"ahead"`
+	// For the same: how far it falls behind.
+	Behind Duration `toml:"behind"`
 	// For "dns-failure": what is answered about the names of the nodes: "silent" (nothing),
 	// "servfail" (the resolver cannot find out, or it is signed wrongly), "nxdomain"
 	// (there is no such name).
