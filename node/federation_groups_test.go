@@ -432,6 +432,33 @@ func TestGroupWithdrawnFirst(t *testing.T) {
 	})
 }
 
+// A command is carried out once, whatever the clocks of the two nodes say, also if old
+// results have been dropped meanwhile.
+func TestGroupCommandOfAnotherTime(t *testing.T) {
+	withTrio(t, func(r *trio) {
+		from := federation.Peer{Name: r.b.name}
+		for i, off := range []time.Duration{-400 * 24 * time.Hour, -7 * 24 * time.Hour, -time.Hour, 0, 2 * time.Hour, 400 * 24 * time.Hour} {
+			c := &s2s.Command{Key: []byte(fmt.Sprintf("0123456789abcde%d", i)), Group: r.group, User: r.bo, At: time.Now().Add(off).UnixMilli(),
+				Request: []byte(r.pub(fmt.Sprint("said once ", off)))}
+			var said []string
+			for range 2 {
+				a, _ := r.a.n.Answer(context.Background(), from, &s2s.Ask{Command: c})
+				if a.Failed || a.Result == nil || a.Result.Code != 202 {
+					t.Fatalf("%v off: answered %+v", off, a)
+				}
+				said = append(said, string(a.Result.Params))
+				time.Sleep(6 * time.Minute) // old results have been dropped
+			}
+			if said[1] != said[0] {
+				t.Errorf("%v off: done more than once: %v", off, said)
+			}
+		}
+		if all := r.contents(r.a); len(all) != 6 {
+			t.Errorf("the group has %v", all)
+		}
+	})
+}
+
 // Who chooses another mode and uses it at once is not refused for the old one.
 func TestModeIsKnownBeforeItIsUsed(t *testing.T) {
 	inFederation(t, nil, twoNodes, func(r *fed) {

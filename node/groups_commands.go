@@ -19,14 +19,35 @@ const (
 	commandPrefix = "command\x00"
 	commandLife   = 6 * 24 * time.Hour // longer than a Withdraw may be on its way
 	commandTime   = 4 * time.Second    // for the whole way of a client's request
-	commandSkew   = time.Hour          // by which the clocks of two nodes may differ
+	commandSkew   = time.Hour          // ahead of which the day of a command is not believed
 	commandDay    = 24 * time.Hour
 )
 
-// commandName is where the result of a command is kept: by the day of the command, so
-// that old ones are found.
-func commandName(from protocol.Node, at int64, key []byte) string {
-	return commandPrefix + dayOf(time.UnixMilli(at)) + "\x00" + string(from) + "\x00" + string(key)
+// commandName is where the result of a command is kept: by its day, so that old ones are
+// found.
+func commandName(from protocol.Node, day time.Time, key []byte) string {
+	return commandPrefix + dayOf(day) + "\x00" + string(from) + "\x00" + string(key)
+}
+
+// commandPlace finds where the result of a command is kept, or is to be: by the day that its
+// node has given it. If the clock of one of both is wrong by more than a result is kept, by
+// the day on which it came: else it would be forgotten too soon, or never.
+func commandPlace(tx store.Tx, now time.Time, from protocol.Node, at int64, key []byte) (string, error) {
+	day := time.UnixMilli(at)
+	name := commandName(from, day, key)
+	if _, err := tx.Value(name); !errors.Is(err, store.ErrNotFound) {
+		return name, err
+	}
+	if !day.After(now.Add(commandSkew)) && !day.Before(now.Add(-commandLife)) {
+		return name, nil
+	}
+	for ago := time.Duration(0); ago <= commandLife; ago += commandDay {
+		name := commandName(from, now.Add(-ago), key)
+		if _, err := tx.Value(name); !errors.Is(err, store.ErrNotFound) {
+			return name, err
+		}
+	}
+	return commandName(from, now, key), nil
 }
 
 func dayOf(at time.Time) string { return at.UTC().Format(time.DateOnly) }
@@ -42,8 +63,11 @@ type storedResult struct {
 
 // withdraw makes a command void unless it has had its effect.
 func (g *group) withdraw(from federation.Peer, w *s2s.Withdraw) error {
-	name := commandName(from.Name, w.At, w.Key)
 	return g.update(func(tx store.Tx) error {
+		name, err := commandPlace(tx, g.n.wall(), from.Name, w.At, w.Key)
+		if err != nil {
+			return err
+		}
 		if _, err := tx.Value(name); !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -57,7 +81,7 @@ func (n *Node) commandRequest(from federation.Peer, c *s2s.Command) (*request, e
 	switch {
 	case c.User.Node() != from.Name || c.Group.Kind() != protocol.KindGroup || c.Group.Home() != n.name:
 		return nil, protocol.Denied
-	case len(c.Key) != commandKeyLen || time.UnixMilli(c.At).After(n.wall().Add(commandSkew)):
+	case len(c.Key) != commandKeyLen:
 		return nil, protocol.Malformed
 	case len(c.Request) > n.cfg.Limits.MaxMessage:
 		return nil, protocol.TooLarge
@@ -143,8 +167,7 @@ func (e *commandEvent) apply(t *topic) {
 
 // carryOut does what a command says, unless that has been done, or may be no more.
 func (g *group) carryOut(e *commandEvent) error {
-	name := commandName(e.from.Name, e.c.At, e.c.Key)
-	known, err := g.knownResult(name)
+	name, known, err := g.knownResult(e)
 	switch {
 	case err != nil:
 		return err
@@ -251,9 +274,12 @@ func (r *storedResult) repeat(c *protocol.Ctrl) {
 	}
 }
 
-func (g *group) knownResult(name string) (*storedResult, error) {
-	var r *storedResult
-	err := g.n.store.View(func(tx store.Tx) error {
+// knownResult is what a command has done, if it has, and where that is kept.
+func (g *group) knownResult(e *commandEvent) (name string, r *storedResult, err error) {
+	err = g.n.store.View(func(tx store.Tx) (err error) {
+		if name, err = commandPlace(tx, g.n.wall(), e.from.Name, e.c.At, e.c.Key); err != nil {
+			return err
+		}
 		raw, err := tx.Value(name)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
@@ -264,7 +290,7 @@ func (g *group) knownResult(name string) (*storedResult, error) {
 		r = new(storedResult)
 		return json.Unmarshal(raw, r)
 	})
-	return r, err
+	return name, r, err
 }
 
 // keepResult notes what a command has done, as far as that is needed to say it again.
