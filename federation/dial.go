@@ -30,6 +30,7 @@ type candidate struct {
 	codec  s2s.Codec
 	peer   Peer
 	theirs *s2s.Hello
+	heard  time.Time    // when
 	in     *frameReader // control stream, after Hello
 	mine   *s2s.Hello   // nil: not said yet
 	out    *frameWriter // control stream, after Hello

@@ -80,10 +80,10 @@ func TestUnconfirmedIsNotDelayedAgain(t *testing.T) {
 		a.write(b, 1, 1) // on the wire, and lost
 		w.pass(time.Minute)
 		b.kill()
-		a.disk.ahead.Add(int64(6 * 24 * time.Hour))
+		a.setClock(6 * 24 * time.Hour)
 		w.pass(time.Hour)
 		w.ends(a, b, 1, 1, federation.Unconfirmed)
-		a.disk.ahead.Add(-int64(5 * 24 * time.Hour))
+		a.setClock(-5 * 24 * time.Hour)
 		w.heal(a, b)
 		b.start()
 		b.mesh.Keep(a.name, true)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,8 +71,10 @@ type node struct {
 	at   netip.AddrPort
 	dir  string
 	from age // its build
-	disk *clocked
+	disk *filling
 	book *book
+
+	ahead atomic.Int64 // its clock of the bubble's, in ns
 
 	db   store.Store
 	host transport
@@ -148,7 +151,7 @@ func (n *node) start() {
 		n.w.Fatal(err)
 	}
 	if n.disk == nil {
-		n.disk = new(clocked)
+		n.disk = new(filling)
 	}
 	n.disk.Store = db
 	n.db = n.disk
@@ -163,7 +166,7 @@ func (n *node) start() {
 	if err != nil {
 		n.w.Fatal(err)
 	}
-	cfg := federation.Config{Key: n.key, Store: n.db, Transport: n.host, Finder: n.w, Prover: n.w}
+	cfg := federation.Config{Key: n.key, Store: n.db, Transport: n.host, Finder: n.w, Prover: n.w, Clock: n.clock}
 	if os.Getenv("PARLEY_LOG") != "" {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.name)
 	}

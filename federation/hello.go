@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"slices"
+	"time"
 
 	"parley/protocol"
 	"parley/protocol/s2s"
@@ -79,7 +80,7 @@ func (c *candidate) hear(ctx context.Context, self protocol.Node) error {
 	if _, err := c.in.read(&f); err != nil {
 		return err
 	}
-	c.theirs = f.Hello
+	c.theirs, c.heard = f.Hello, time.Now()
 	return c.check(self)
 }
 
@@ -103,6 +104,21 @@ func (c *candidate) check(self protocol.Node) error {
 	}
 	return nil
 }
+
+// ahead is by how much the peer's clock was ahead of this node's, as far as Hello tells,
+// which was on its way meanwhile; 0 if it does not.
+func (c *candidate) ahead(clock protocol.Clock) time.Duration {
+	if c.theirs.Time == 0 || c.theirs.Time > maxTime || c.theirs.Time < -maxTime {
+		return 0
+	}
+	return time.UnixMilli(c.theirs.Time).Sub(clock.Now().Add(-time.Since(c.heard)))
+}
+
+// Bounds of clocks.
+const (
+	clockTold = 5 * time.Minute // from which difference on the operator is told
+	maxTime   = 1 << 48         // ms: no date is later
+)
 
 // maxNumber is above all numbers of posts.
 const maxNumber = 1 << 62

@@ -22,8 +22,9 @@ type link struct {
 	peer     Peer
 	theirs   *s2s.Hello
 	since    time.Time
-	compare  bool // topics, since one of the two was set back
-	restored bool // the lanes have begun anew
+	ahead    time.Duration // the peer's clock of this node's
+	compare  bool          // topics, since one of the two was set back
+	restored bool          // the lanes have begun anew
 	doubtful [s2s.Lanes]uint64
 
 	in      *frameReader // control stream
@@ -49,7 +50,7 @@ type link struct {
 
 func newLink(p *remote, c *candidate) *link {
 	l := &link{
-		p: p, m: p.m, conn: c.conn, codec: c.codec, peer: c.peer, theirs: c.theirs, since: time.Now(), in: c.in,
+		p: p, m: p.m, conn: c.conn, codec: c.codec, peer: c.peer, theirs: c.theirs, since: time.Now(), ahead: c.ahead(p.m.cfg.Clock), in: c.in,
 		asks: make(chan struct{}, maxAnswers), opened: map[byte]bool{streamControl: true},
 		limit: newLimiter(c.mine.Limits),
 	}

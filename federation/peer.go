@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -326,6 +327,18 @@ func (p *remote) enter(l *link) {
 	p.prompt = knowsEarly(l.theirs)
 	p.met = p.since
 	p.tell()
+	if l.ahead.Abs() >= clockTold {
+		p.m.quiet.warn(p.m.log, "clocks differ", p.name, wrongClock(l.ahead))
+	}
+}
+
+// wrongClock says that the clock of a peer, or this node's, is wrong.
+func wrongClock(ahead time.Duration) error {
+	way := "ahead of"
+	if ahead < 0 {
+		way = "behind"
+	}
+	return fmt.Errorf("its clock is %v %s this node's: one of both is wrong", ahead.Abs().Round(time.Minute), way)
 }
 
 // tell wakes those who wait for a change. p.mu is held.

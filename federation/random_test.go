@@ -300,7 +300,7 @@ func (p *play) do(a act) {
 		if a.n%4 == 0 && n.stop != nil {
 			n.kill()
 		}
-		n.disk.ahead.Add(int64(time.Duration(a.n-20) * 12 * time.Hour))
+		n.setClock(time.Duration(a.n-20) * 12 * time.Hour)
 		if n.stop == nil {
 			n.disk.full.Store(false)
 			n.start()

@@ -56,6 +56,7 @@ type PeerStats struct {
 	Key      ed25519.PublicKey // of the link
 	Addr     string            // of the link
 	Build    string            // that the peer tells
+	Ahead    time.Duration     // the peer's clock of ours, when the link began; below 0: it is behind
 
 	Queued, Bytes uint64    // posts that are not settled
 	Parked        uint64    // of them
@@ -108,7 +109,7 @@ func (p *remote) stats() (PeerStats, error) {
 	switch {
 	case p.link != nil:
 		l := p.link
-		s.State, s.Proof, s.Key, s.Addr, s.Build = StateUp, l.peer.Proof, l.peer.Key, l.conn.Peer().Addr.String(), printable(l.theirs.Build)
+		s.State, s.Proof, s.Key, s.Addr, s.Build, s.Ahead = StateUp, l.peer.Proof, l.peer.Key, l.conn.Peer().Addr.String(), printable(l.theirs.Build), l.ahead
 		s.Next = time.Time{}
 	case (s.Queued > 0 || p.wanted > 0) && p.next.After(time.Now()):
 		s.State = StateWaiting

@@ -184,6 +184,7 @@ func printPeer(w io.Writer, p httpd.AdminPeer) {
 	line("waiting", waitingWord(p))
 	if l := p.Link; l != nil {
 		line("there", strings.TrimSpace(l.Addr+" "+l.Build))
+		line("clock", clockWord(l.Ahead))
 		line("last error", clean(l.Error))
 		line("posts", fmt.Sprintf("sent %d, acknowledged %d, refused %d, expired %d; taken %d",
 			l.Posts.Sent, l.Posts.Acknowledged, l.Posts.Refused, l.Posts.Expired, l.Posts.Taken))
@@ -191,6 +192,18 @@ func printPeer(w io.Writer, p httpd.AdminPeer) {
 		line("traffic", fmt.Sprintf("out %s, in %s", bytesOf(int64(t.Control.Out+t.Posts.Out+t.Casts.Out+t.Asks.Out)),
 			bytesOf(int64(t.Control.In+t.Posts.In+t.Casts.In+t.Asks.In))))
 	}
+}
+
+// clockWord says how far the clock of a node is off, if that is worth a word.
+func clockWord(ahead float64) string {
+	off := time.Duration(ahead * float64(time.Second)).Round(time.Second)
+	switch {
+	case off.Abs() < time.Minute:
+		return ""
+	case off < 0:
+		return (-off).String() + " behind this node's"
+	}
+	return off.String() + " ahead of this node's"
 }
 
 // linkWord says how the link with a node is.

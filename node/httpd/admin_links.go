@@ -19,6 +19,7 @@ type AdminLink struct {
 	Since   time.Time     `json:"since,omitzero"`
 	Addr    string        `json:"addr,omitempty"` // of the other end, while it is up
 	Build   string        `json:"build,omitempty"`
+	Ahead   float64       `json:"ahead,omitempty"` // seconds: its clock of ours, when the link began
 	Error   string        `json:"error,omitempty"` // of the last attempt
 	Next    time.Time     `json:"next,omitzero"`   // attempt
 	Queue   AdminQueue    `json:"queue"`
@@ -87,7 +88,7 @@ func (a *Admin) linked(peers []AdminPeer) error {
 
 func linkJSON(s *federation.PeerStats) *AdminLink {
 	return &AdminLink{
-		State: string(s.State), Since: s.Since, Addr: s.Addr, Build: s.Build, Error: s.Error, Next: s.Next,
+		State: string(s.State), Since: s.Since, Addr: s.Addr, Build: s.Build, Ahead: s.Ahead.Round(time.Second).Seconds(), Error: s.Error, Next: s.Next,
 		Queue: AdminQueue{Posts: s.Queued, Bytes: s.Bytes, Parked: s.Parked, Oldest: s.Oldest},
 		Posts: AdminPosts{Sent: s.Sent, Acknowledged: s.Acked, Refused: s.Refused, Later: s.Later, Expired: s.Expired, Taken: s.Taken},
 		Traffic: AdminTraffics{
