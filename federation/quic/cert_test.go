@@ -205,6 +205,37 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
+// TestClocksApart: what spec/link.md says of how far two clocks may be apart. A peer's
+// certificate may be as old as they get.
+func TestClocksApart(t *testing.T) {
+	key := fedtest.NewKey(t)
+	for ahead, good := range map[time.Duration]bool{
+		24 * time.Hour: true, 25*time.Hour + time.Minute: false, -72 * time.Hour: true, -73*time.Hour - time.Minute: false,
+	} {
+		now := time.Now()
+		peer := &certificates{key: key, name: "a.example", clock: func() time.Time { return now }}
+		ours, now0 := now.Add(-ahead), now
+		if ahead < 0 { // it was made as long ago as it is shown
+			now = now0.Add(-certRenewal + time.Second)
+		}
+		if _, err := peer.current(); err != nil {
+			t.Fatal(err)
+		}
+		now = now0
+		shown, err := peer.current()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(shown.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := checkCertificate(c, ours); (err == nil) != good {
+			t.Errorf("a peer whose clock is %v ahead: %v", ahead, err)
+		}
+	}
+}
+
 func TestNoResumption(t *testing.T) {
 	two(t, Limits{}, func(t *testing.T, n *fedtest.Packets, a, b node) {
 		for range 3 {
