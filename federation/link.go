@@ -40,7 +40,7 @@ type link struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	wg      sync.WaitGroup
-	active  atomic.Int64 // when something was last said, Unix ns
+	active  atomic.Int64 // when something was last said, ns after since
 	busy    atomic.Int64 // questions under way
 	watched atomic.Bool  // the peer wants to know of our users
 
@@ -97,7 +97,7 @@ func (l *link) prepare(c *candidate) error {
 }
 
 // touch notes that something was said.
-func (l *link) touch() { l.active.Store(time.Now().UnixNano()) }
+func (l *link) touch() { l.active.Store(int64(time.Since(l.since))) }
 
 // look wakes what may have something to send.
 func (l *link) look() {
@@ -213,7 +213,7 @@ func (l *link) idle() time.Duration {
 	case l.watched.Load() || l.busy.Load() > 0 || l.unanswered():
 		return l.m.cfg.Times.Idle
 	}
-	return time.Until(time.Unix(0, l.active.Load()).Add(l.m.cfg.Times.Idle))
+	return l.m.cfg.Times.Idle - (time.Since(l.since) - time.Duration(l.active.Load()))
 }
 
 func (l *link) unanswered() bool {

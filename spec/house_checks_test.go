@@ -292,6 +292,63 @@ func checkSleep(f *file) []finding {
 	return f.calls(map[string]string{"time": "^Sleep$"}, "wait for what must happen instead")
 }
 
+// clocked are the packages whose wall clock is protocol.Clock of the configuration.
+var clocked = []string{"node", "federation", "federation/dht", "federation/quic"}
+
+// wallOnly are the methods of a time that pass over its monotonic reading.
+var wallOnly = regexp.MustCompile("^(Unix|UTC|Local|In$|Round|Truncate|Format|Append|Date|Marshal)")
+
+// checkClock finds where the machine's clock is read for a date: as a number or text, or to
+// be kept in, or told to, another package. What is not seen by that is for the reader.
+func checkClock(f *file) []finding {
+	if f.test || !slices.Contains(clocked, f.pkg) {
+		return nil
+	}
+	var all []finding
+	isNow := func(n ast.Node) bool {
+		c, ok := n.(*ast.CallExpr)
+		return ok && isOf(c.Fun, "time", "Now")
+	}
+	date := func(n ast.Node) {
+		if isNow(n) {
+			all = append(all, f.found(n.Pos(), "time.Now for a date: dates are of the node's Clock"))
+		}
+	}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if wallOnly.MatchString(n.Sel.Name) {
+				date(n.X)
+			}
+		case *ast.CallExpr:
+			if isOf(n.Fun, "protocol", "At") {
+				date(n.Args[0])
+			}
+		case *ast.CompositeLit:
+			if _, others := n.Type.(*ast.SelectorExpr); !others {
+				break
+			}
+			for _, e := range n.Elts {
+				if kv, ok := e.(*ast.KeyValueExpr); ok {
+					date(kv.Value)
+				}
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// isOf reports whether an expression is a name of a package.
+func isOf(e ast.Expr, pkg, name string) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok || s.Sel.Name != name {
+		return false
+	}
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == pkg
+}
+
 // calls finds uses of functions, given by the path of their package and a pattern.
 func (f *file) calls(which map[string]string, why string) []finding {
 	as := map[string]string{} // by the name under which a package is imported

@@ -112,6 +112,15 @@ func TestRules(t *testing.T) {
 		{"no sleeping", sources{"node/a_test.go": imports("testing/synctest", "time") + "func f() { time.Sleep(1) }"}, ""},
 		{"no sleeping", sources{"node/a_test.go": imports("time") + "func f() { time.Sleep(1) }"}, "time.Sleep"},
 		{"no sleeping", sources{"testnet/a.go": imports("time") + "var f = time.Sleep"}, "time.Sleep"},
+
+		{"one wall clock", sources{"node/a.go": imports("time") + "var d = time.Since(time.Now().Add(1))"}, ""},
+		{"one wall clock", sources{"node/a.go": imports("time") + "type t struct { since time.Time }\nvar v = t{since: time.Now()}"}, ""},
+		{"one wall clock", sources{"node/a_test.go": imports("time") + "var d = time.Now().UnixMilli()"}, ""},
+		{"one wall clock", sources{"store/bolt/a.go": imports("time") + "var d = time.Now().UTC()"}, ""},
+		{"one wall clock", sources{"federation/a.go": imports("time") + "var d = time.Now().UnixMilli()"}, "time.Now for a date"},
+		{"one wall clock", sources{"federation/quic/a.go": imports("time") + "var d = time.Now().UTC()"}, "time.Now for a date"},
+		{"one wall clock", sources{"node/a.go": imports("time", "parley/store") + "var p = store.Post{At: time.Now()}"}, "time.Now for a date"},
+		{"one wall clock", sources{"node/a.go": imports("time", "parley/protocol") + "var p = protocol.At(time.Now())"}, "time.Now for a date"},
 	}
 	shown := map[string]bool{}
 	for i, c := range cases {

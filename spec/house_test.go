@@ -89,6 +89,7 @@ var rules = []rule{
 	{"nothing left to do", each(checkMarkers)},
 	{"exits", each(checkExits)},
 	{"no sleeping", each(checkSleep)},
+	{"one wall clock", each(checkClock)},
 }
 
 // each makes a rule for single files one for a set of them.
