@@ -26,6 +26,7 @@ type testnetFlags struct {
 	nodes int
 	json  bool
 	real  bool
+	apart bool // nodes are processes
 	pace  string
 	dir   string
 }
@@ -60,7 +61,7 @@ report.html for people; scenario.toml, events.ndjson, metrics.csv, summary.json 
 charts for all else. The first Ctrl-C ends the scenario early and still makes a report.
 
 Exit codes: 0 all holds, 1 something that must hold does not, 2 it could not be run.`,
-		Example: "  parley testnet run hello\n  parley testnet run my.toml --seed 7 --nodes 50\n  parley testnet run partition --json | jq .figures",
+		Example: "  parley testnet run hello\n  parley testnet run my.toml --seed 7 --nodes 50\n  parley testnet run partition --json | jq .figures\n  parley testnet run restart --processes",
 		Args:    cobra.ExactArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return scenarios.Names(), cobra.ShellCompDirectiveDefault
@@ -72,6 +73,7 @@ Exit codes: 0 all holds, 1 something that must hold does not, 2 it could not be 
 	fl.IntVar(&f.nodes, "nodes", 0, "how many nodes there are, by changing the largest of the [[nodes]]")
 	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
 	fl.BoolVar(&f.real, "real-time", false, "run in real time, not in virtual time")
+	fl.BoolVar(&f.apart, "processes", false, "run each node as a process of its own, in real time; their data is kept if something fails")
 	fl.StringVar(&f.pace, "pace", "", "go at most so much faster than real time, such as 10x")
 	fl.StringVar(&f.dir, "dir", "runs", "`directory` for what came of runs")
 	return cmd
@@ -103,15 +105,35 @@ func runTestnet(cmd *cobra.Command, name string, f testnetFlags) error {
 	if err != nil {
 		return cannot(cmd, err)
 	}
-	o := lab.Options{Real: f.real, Version: buildVersion()}
+	o := lab.Options{Real: f.real || f.apart, Version: buildVersion()}
 	if o.Pace, err = paceOf(f.pace); err != nil {
 		return cannot(cmd, err)
+	}
+	if f.apart {
+		if o.Binary, err = os.Executable(); err == nil {
+			o.Dir, err = os.MkdirTemp("", "parley-"+plan.Name+"-")
+		}
+		if err != nil {
+			return cannot(cmd, err)
+		}
 	}
 	res, err := watched(cmd, plan, o)
 	if err != nil {
 		return cannot(cmd, err)
 	}
-	return finishRun(cmd, res, f)
+	return errors.Join(finishRun(cmd, res, f), tidy(cmd, res, o.Dir))
+}
+
+// tidy removes the data of nodes that were processes, unless something has failed.
+func tidy(cmd *cobra.Command, res *lab.Result, dir string) error {
+	switch {
+	case dir == "":
+		return nil
+	case res.Failed():
+		fmt.Fprintln(cmd.ErrOrStderr(), "the data of the nodes is in", dir)
+		return nil
+	}
+	return os.RemoveAll(dir)
 }
 
 // paceOf reads "10x".

@@ -282,6 +282,9 @@ func finishRun(cmd *cobra.Command, res *lab.Result, f testnetFlags) error {
 // changes are what the flags change in a scenario.
 func (f *testnetFlags) changes(cmd *cobra.Command) []scenario.Change {
 	var all []scenario.Change
+	if f.apart {
+		all = append(all, scenario.Apart())
+	}
 	if cmd.Flags().Changed("seed") {
 		all = append(all, scenario.WithSeed(f.seed))
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	// must be quick. nil: nobody is.
 	// Door, if not nil, lets clients from outside into each node that is started.
 	Door func(machine int, n *node.Node) (Door, error)
+	// Processes, if not nil, has nodes run in processes of their own.
+	Processes *Processes
 	// Files is a directory for what users upload; "": they cannot.
 	Files string
 	Note  func(kind, text string)
@@ -136,6 +138,11 @@ func New(cfg Config) (*Cluster, error) {
 		c.at[m.Addr.Addr()] = i
 	}
 	c.Net.SetPolicy(c.policy)
+	if cfg.Processes != nil {
+		if err := c.gates(); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
 	if err := c.register(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -151,9 +158,14 @@ func (c *Cluster) machine(i int, h Host) (*Machine, error) {
 	binary.LittleEndian.PutUint64(seed[:], c.cfg.Seed)
 	binary.LittleEndian.PutUint64(seed[8:], uint64(i)+1)
 	key := federation.KeyFromSeed(seed)
+	if p := c.cfg.Processes; p != nil {
+		if key, err = p.home(h); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+	}
 	name := nameOf(h, key)
 	return &Machine{
-		Name: name, Label: string(h.Name), Addr: netip.AddrPortFrom(address(i, h.IPv6), port), c: c, no: i,
+		Name: name, Label: string(h.Name), Addr: netip.AddrPortFrom(address(i, h.IPv6), port), c: c, no: i, host: h,
 		key: key, disk: &disk{file}, pipes: map[*pipe]bool{}, sent: newTraffic(name), change: make(chan struct{}, 1),
 	}, nil
 }
@@ -231,6 +243,9 @@ func (c *Cluster) Close() error {
 				c.report(fmt.Errorf("stop %s: %w", m.Name, err))
 			}
 			c.report(m.disk.file.Close())
+			if m.gate != nil {
+				c.report(m.gate.close())
+			}
 		})
 	}
 	ending.Wait()

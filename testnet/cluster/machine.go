@@ -16,6 +16,8 @@ import (
 	"parley/node"
 	"parley/node/auth"
 	"parley/protocol"
+	"parley/protocol/client"
+	"parley/reputation"
 	"parley/store"
 	"parley/store/blob"
 )
@@ -38,10 +40,14 @@ type Machine struct {
 	// by only while the others wait for a channel, not for a mutex.
 	change chan struct{}
 
+	host Host
+	gate *gate // nil: the node is inside of this process
+
 	mu     sync.Mutex
-	run    *running        // guarded by mu; nil: down
+	run    *running        // guarded by mu; nil: down, or apart
+	apart  *apart          // guarded by mu; nil: down, or inside
 	starts int             // guarded by mu
-	pipes  map[*pipe]bool  // guarded by mu
+	pipes  map[*pipe]bool  // guarded by mu; to a node inside
 	faults func(f *faulty) // guarded by mu; of the disk, also of the next node; may be nil
 }
 
@@ -65,6 +71,12 @@ func (m *Machine) Start() error {
 	m.change <- struct{}{}
 	defer func() { <-m.change }()
 	if m.Up() {
+		return nil
+	}
+	if m.gate != nil {
+		if err := m.launch(); err != nil {
+			return fmt.Errorf("start %s: %w", m.Name, err)
+		}
 		return nil
 	}
 	r, err := m.assemble()
@@ -163,7 +175,7 @@ func (r *running) close() error {
 func (m *Machine) Up() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.run != nil
+	return m.run != nil || m.apart != nil
 }
 
 // Starts is how often the node was started.
@@ -192,6 +204,10 @@ func (m *Machine) Kill() error {
 		p.close()
 	}
 	m.mu.Unlock()
+	if m.outside() != nil {
+		m.c.plugged(m.no, false)
+		return m.leave(true)
+	}
 	if r == nil {
 		return nil
 	}
@@ -205,6 +221,9 @@ func (m *Machine) Kill() error {
 
 // end lets the node end, and waits for that.
 func (m *Machine) end() error {
+	if m.gate != nil {
+		return m.leave(false)
+	}
 	m.mu.Lock()
 	r := m.run
 	m.run = nil
@@ -232,7 +251,10 @@ func (m *Machine) Disk(change func(d *Disk)) {
 }
 
 // connect opens a connection of a client to the node.
-func (m *Machine) connect() (*pipe, error) {
+func (m *Machine) connect() (client.Conn, error) {
+	if a := m.outside(); a != nil {
+		return a.dial()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.run == nil {
@@ -248,7 +270,7 @@ func (m *Machine) connect() (*pipe, error) {
 		delete(m.pipes, p)
 		m.mu.Unlock()
 	})
-	return p, nil
+	return clientEnd{p}, nil
 }
 
 // View reads the store of the node, if it runs.
@@ -264,6 +286,9 @@ func (m *Machine) View(fn func(store.Tx) error) error {
 
 // Linked reports whether there is a link to another node.
 func (m *Machine) Linked(to *Machine) bool {
+	if a := m.outside(); a != nil {
+		return a.linked()[to.Name]
+	}
 	m.mu.Lock()
 	r := m.run
 	m.mu.Unlock()
@@ -272,6 +297,9 @@ func (m *Machine) Linked(to *Machine) bool {
 
 // AddUser makes an account.
 func (m *Machine) AddUser(ctx context.Context, login, password string) (protocol.UserID, error) {
+	if a := m.outside(); a != nil {
+		return a.addUser(login, password)
+	}
 	m.mu.Lock()
 	r := m.run
 	m.mu.Unlock()
@@ -284,6 +312,9 @@ func (m *Machine) AddUser(ctx context.Context, login, password string) (protocol
 // Waiting is how much the node still has to tell others: posts in its outbox, and nodes
 // that are behind with its groups, each group counted; 0 if it is down.
 func (m *Machine) Waiting() (int, error) {
+	if a := m.outside(); a != nil {
+		return a.waiting()
+	}
 	m.mu.Lock()
 	r := m.run
 	m.mu.Unlock()
@@ -313,10 +344,21 @@ func (m *Machine) operate(f func(n *node.Node) error) error {
 	m.mu.Lock()
 	r := m.run
 	m.mu.Unlock()
-	if r == nil {
-		return ErrDown
+	switch {
+	case r != nil:
+		return f(r.node)
+	case m.gate != nil && m.Up():
+		return ErrApart
 	}
-	return f(r.node)
+	return ErrDown
+}
+
+// setStanding is the operator's word about another node.
+func (m *Machine) setStanding(of protocol.Node, pin reputation.Pin) error {
+	if a := m.outside(); a != nil {
+		return a.setStanding(of, pin)
+	}
+	return m.operate(func(n *node.Node) error { return n.SetStanding(of, pin) })
 }
 
 // Standings are what the node thinks of others, by the names of the machines' nodes: from

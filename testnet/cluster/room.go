@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"parley/node"
 	"parley/protocol"
 	"parley/protocol/client"
 	"parley/reputation"
@@ -146,7 +145,7 @@ func (c *Cluster) admit(from, at *Machine) error {
 	if known || from == at {
 		return nil
 	}
-	return at.operate(func(n *node.Node) error { return n.SetStanding(from.Name, reputation.Allow) })
+	return at.setStanding(from.Name, reputation.Allow)
 }
 
 // Strangers makes nodes look at first contacts again as they usually do.
@@ -160,7 +159,7 @@ func (c *Cluster) Strangers() error {
 		if at == from {
 			continue
 		}
-		if err := at.operate(func(n *node.Node) error { return n.SetStanding(from.Name, reputation.Auto) }); err != nil {
+		if err := at.setStanding(from.Name, reputation.Auto); err != nil {
 			return fmt.Errorf("standing of %s at %s: %w", from.Name, at.Name, err)
 		}
 	}
@@ -174,12 +173,7 @@ func approach(ctx context.Context, s *client.Client, a, b *User) error {
 	if !errors.Is(err, protocol.TooMany) {
 		return err
 	}
-	err = a.m.operate(func(n *node.Node) error {
-		state := n.ExportStanding()
-		state.Accounts = nil
-		return n.ImportStanding(state)
-	})
-	if err != nil {
+	if err := a.m.Unleash(); err != nil {
 		return err
 	}
 	_, err = s.Subscribe(ctx, &protocol.Sub{Topic: string(b.ID)})

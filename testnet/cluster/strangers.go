@@ -25,7 +25,7 @@ func (u *User) visit(ctx context.Context, do func(ctx context.Context, s *client
 	if err != nil {
 		return err
 	}
-	s := client.New(clientEnd{p}, client.Config{UserAgent: "testnet/1"})
+	s := client.New(p, client.Config{UserAgent: "testnet/1"})
 	defer s.Close() // nothing is left to be lost
 	// What is begun is finished, or it would not be known what became of it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -106,6 +106,9 @@ func (u *User) Report(ctx context.Context, from *User) error {
 
 // Unleash makes a node forget what it has counted of its own users: they have no limits.
 func (m *Machine) Unleash() error {
+	if a := m.outside(); a != nil {
+		return a.unleash()
+	}
 	return m.restate(func(s *reputation.State) { s.Accounts = nil })
 }
 
@@ -199,7 +202,7 @@ func (m *Machine) Peers() (all []reputation.Peer) {
 func (c *Cluster) Welcome() error {
 	for _, at := range c.Machines {
 		for _, p := range at.Peers() {
-			err := at.operate(func(n *node.Node) error { return n.SetStanding(p.Name, reputation.Allow) })
+			err := at.setStanding(p.Name, reputation.Allow)
 			if err != nil && !errors.Is(err, ErrDown) {
 				return err
 			}

@@ -53,13 +53,21 @@ func (m *Machine) Sent() map[Flow]Count {
 
 // Links is how many links the node has.
 func (m *Machine) Links() int {
+	n := 0
+	if a := m.outside(); a != nil {
+		for _, up := range a.linked() {
+			if up {
+				n++
+			}
+		}
+		return n
+	}
 	m.mu.Lock()
 	r := m.run
 	m.mu.Unlock()
 	if r == nil {
 		return 0
 	}
-	n := 0
 	for _, p := range m.c.Machines {
 		if p != m && r.mesh.Linked(p.Name) {
 			n++

@@ -177,7 +177,7 @@ func (u *User) signIn(ctx context.Context) (_ *client.Client, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := client.New(clientEnd{p}, client.Config{UserAgent: "testnet/1"})
+	s := client.New(p, client.Config{UserAgent: "testnet/1"})
 	defer func() {
 		if err != nil {
 			_ = s.Close()

@@ -26,9 +26,12 @@ import (
 
 // Options of a run.
 type Options struct {
-	Real    bool
-	Pace    float64 // how much faster than the wall's clock at most; 0: as fast as can be
-	Version string  // of parley
+	Real bool
+	// Binary, if not empty, is of parley: nodes are processes of their own, with their data
+	// in Dir. It needs Real, and a plan that is for that (scenario.Apart).
+	Binary, Dir string
+	Pace        float64 // how much faster than the wall's clock at most; 0: as fast as can be
+	Version     string  // of parley
 	// Times of links and posts; zero: those of every node.
 	Times federation.Times
 }
@@ -173,22 +176,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	began := time.Now()
 	r.start = began
-	var hosts []cluster.Host
-	for _, n := range r.plan.Net {
-		hosts = append(hosts, cluster.Host{Name: n.Domain, IPv6: n.IPv6, Find: ways[n.Find]})
-	}
-	cfg := cluster.Config{
-		Seed: r.plan.Seed, Hosts: hosts, Link: r.link, Times: r.res.Options.Times, Registers: cluster.Registers{
-			TTL: r.plan.DNS.TTL.Duration, Latency: r.plan.DNS.Latency.Duration, Bootstrap: r.plan.DHT.Bootstrap,
-			Table: dht.Table{Refresh: r.plan.DHT.Refresh.Duration, Conns: r.plan.DHT.Connections, Grace: r.plan.DHT.Grace.Duration},
-		},
-		Note:  func(kind, text string) { r.event(Event{Kind: kind, Text: text}) },
-		Heard: r.heard,
-	}
-	if r.live != nil {
-		cfg.Door, cfg.Files = r.live.door, r.live.Files
-	}
-	if r.c, err = cluster.New(cfg); err != nil {
+	if r.c, err = cluster.New(r.config()); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.c.Close()) }()
@@ -226,6 +214,29 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	r.res.Figures["seconds"] = time.Since(began).Seconds()
 	return nil
+}
+
+// config is the cluster of the plan.
+func (r *runner) config() cluster.Config {
+	var hosts []cluster.Host
+	for _, n := range r.plan.Net {
+		hosts = append(hosts, cluster.Host{Name: n.Domain, IPv6: n.IPv6, Find: ways[n.Find]})
+	}
+	cfg := cluster.Config{
+		Seed: r.plan.Seed, Hosts: hosts, Link: r.link, Times: r.res.Options.Times, Registers: cluster.Registers{
+			TTL: r.plan.DNS.TTL.Duration, Latency: r.plan.DNS.Latency.Duration, Bootstrap: r.plan.DHT.Bootstrap,
+			Table: dht.Table{Refresh: r.plan.DHT.Refresh.Duration, Conns: r.plan.DHT.Connections, Grace: r.plan.DHT.Grace.Duration},
+		},
+		Note:  func(kind, text string) { r.event(Event{Kind: kind, Text: text}) },
+		Heard: r.heard,
+	}
+	if o := &r.res.Options; o.Binary != "" {
+		cfg.Processes = &cluster.Processes{Binary: o.Binary, Dir: o.Dir}
+	}
+	if r.live != nil {
+		cfg.Door, cfg.Files = r.live.door, r.live.Files
+	}
+	return cfg
 }
 
 // ways are those of a plan in those of a cluster.

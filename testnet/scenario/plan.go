@@ -147,6 +147,7 @@ func (r *reader) plan(s *Scenario) (*Plan, error) {
 		r.model()
 		r.events()
 		r.checks()
+		r.apart()
 	}
 	if len(r.problems) > 0 {
 		return nil, inOrder(r.problems)

@@ -48,6 +48,11 @@ A *time span* is written "250ms", "30s", "2h" or "14d", a *size* "512", "64KiB" 
 a *rate* "64kbit" or "10Mbit". A *selection* is a list of patterns: nodes as ["a", "eu*",
 "region:eu", "!eu3"], users as ["alice", "alice@a", "*@eu*"].
 
+With ` + "`--processes`" + ` each node is a process of the real program on a real disk, in real time, and
+users are clients over WebSocket; packets still pass the emulated network, so delays, losses
+and cuts are the same, and "kill" is SIGKILL. What such nodes cannot be made to do is refused:
+other clocks and ages, slow and full disks, attackers, and being found by DNS or DHT. Kinds of frames are not counted then.
+
 A smallest scenario:
 
 ` + "```toml" + `

@@ -67,6 +67,8 @@ type Scenario struct {
 	Events []Event `toml:"event"`
 	// What must hold in the end.
 	Checks []Check `toml:"check"`
+
+	apart bool // see Apart
 }
 
 // Link is what happens to packets on the way from one node to another. In [[links]] and

@@ -1,0 +1,80 @@
+package run
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"parley/testnet"
+	"parley/testnet/checks"
+	"parley/testnet/scenario"
+	"parley/testnet/vtime"
+)
+
+// The same scenario with nodes that are processes: packets go through the emulated network
+// with its delays, losses and cuts, kills are SIGKILL, and what is acknowledged is there.
+func TestProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	text := `
+duration = "4s"
+[link]
+latency = "20ms"
+loss = 0.02
+[[nodes]]
+name = "n"
+count = 3
+[[users]]
+count = 2
+[[work]]
+kind = "chat"
+every = "300ms"
+[[event]]
+do = "kill"
+at = "1s"
+for = "1s"
+nodes = ["n1"]
+[[check]]
+that = "lost + doubled + reordered + diverged == 0 and accepted > 20 and restarts == 1 and packets_lost > 0"
+`
+	p, err := scenario.Parse("test.toml", []byte(text), scenario.Apart())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin, err := testnet.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Real: true, Binary: bin, Dir: t.TempDir()}
+	res, err := Run(p, vtime.NewClock(vtime.Options{Real: true}), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range res.Invariants {
+		if i.Verdict == checks.Broken {
+			t.Errorf("invariant %d is broken: %s", i.Number, i.Why)
+		}
+	}
+	for _, c := range res.Checks {
+		if !c.Holds || c.Error != "" {
+			t.Errorf("%s does not hold %s: %v", c.That, c.Error, res.Figures)
+		}
+	}
+	if keys, err := os.ReadDir(o.Dir); err != nil || len(keys) < 3 {
+		t.Errorf("data of the nodes: %v, %v", keys, err)
+	}
+}
+
+// What processes cannot do is refused, with the line.
+func TestNotForProcesses(t *testing.T) {
+	for wrong, text := range map[string]string{
+		`test.toml:10:1: "slow-disk" is not possible`: "[[event]]\ndo = \"slow-disk\"\nat = \"1s\"\nnodes = [\"a\"]\ndelay = \"1s\"\n",
+		"test.toml:9:3: only nodes inside":            "[[attackers]]\nkind = \"spammer\"\nnodes = [\"a\"]\nevery = \"1s\"\n",
+	} {
+		_, err := scenario.Parse("test.toml", []byte("duration = \"5s\"\n[[nodes]]\nname = \"a\"\n[[nodes]]\nname = \"b\"\n[[users]]\n\n\n"+text), scenario.Apart())
+		if err == nil || !strings.Contains(err.Error(), wrong) {
+			t.Errorf("want %q: %v", wrong, err)
+		}
+	}
+}
