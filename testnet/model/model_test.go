@@ -133,7 +133,7 @@ func TestLong(t *testing.T) {
 		"whitewash-domains": {0.035, 0.0025, never},
 		"sybil":             {0.07, 0.0025, never},
 		"spies":             {0.09, 0.003, never},
-		"slander":           {0, 0.0012, none},
+		"slander":           {0, 0.002, none},
 		"traitor":           {0.15, 0.005, 2 * days},
 		"mixed":             {0.02, 0.002, 2 * days},
 		"query-flood":       {0.035, 0.0025, never},
