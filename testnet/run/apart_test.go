@@ -69,8 +69,10 @@ that = "lost + doubled + reordered + diverged == 0 and accepted > 20 and restart
 // What processes cannot do is refused, with the line.
 func TestNotForProcesses(t *testing.T) {
 	for wrong, text := range map[string]string{
-		`test.toml:10:1: "slow-disk" is not possible`: "[[event]]\ndo = \"slow-disk\"\nat = \"1s\"\nnodes = [\"a\"]\ndelay = \"1s\"\n",
-		"test.toml:9:3: only nodes inside":            "[[attackers]]\nkind = \"spammer\"\nnodes = [\"a\"]\nevery = \"1s\"\n",
+		`test.toml:10:1: "slow-disk" is not possible`:                                 "[[event]]\ndo = \"slow-disk\"\nat = \"1s\"\nnodes = [\"a\"]\ndelay = \"1s\"\n",
+		"test.toml:9:3: only nodes inside of one process can be made to have a clock": "[[nodes]]\nname = \"c\"\nahead = \"1h\"\n",
+		`test.toml:10:1: "jump" is not possible`:                                      "[[event]]\ndo = \"jump\"\nat = \"1s\"\nnodes = [\"a\"]\nahead = \"1h\"\n",
+		"test.toml:9:3: only nodes inside":                                            "[[attackers]]\nkind = \"spammer\"\nnodes = [\"a\"]\nevery = \"1s\"\n",
 	} {
 		_, err := scenario.Parse("test.toml", []byte("duration = \"5s\"\n[[nodes]]\nname = \"a\"\n[[nodes]]\nname = \"b\"\n[[users]]\n\n\n"+text), scenario.Apart())
 		if err == nil || !strings.Contains(err.Error(), wrong) {

@@ -30,6 +30,9 @@ func (r *reader) apart() {
 		if n.IPv6 {
 			r.wrong(fmt.Sprintf("nodes[%d].ipv6", i), "nodes in processes of their own have addresses of IPv4")
 		}
+		if n.Ahead.Duration+n.Behind.Duration > 0 {
+			r.wrong(fmt.Sprintf("nodes[%d]", i), "%s have a clock of their own", inside)
+		}
 	}
 	if r.p.Age.Duration > 0 {
 		r.wrong("age", "%s be older than they are", inside)
