@@ -44,8 +44,10 @@ func (n *Node) proveOne(ctx context.Context, group protocol.TopicID, e *s2s.Even
 		return proven // the home speaks for itself
 	}
 	var texts [][]byte
+	at := e.At
 	switch {
 	case e.Message != nil:
+		at = e.Message.TS // which is signed, and is not for the home to choose
 		texts = [][]byte{e.Message.Signed(group, e.By)}
 	case e.Erase != nil:
 		texts = [][]byte{signedErase(group, e.By, e.At, rangesOf(e.Erase.Ranges))}
@@ -59,7 +61,7 @@ func (n *Node) proveOne(ctx context.Context, group protocol.TopicID, e *s2s.Even
 		return unproven
 	}
 	for _, text := range texts {
-		switch err := n.cfg.Network.Verify(ctx, by, e.At, text, e.Sig); {
+		switch err := n.cfg.Network.Verify(ctx, by, at, text, e.Sig); {
 		case err == nil:
 			return proven
 		case unsure(err) && protocol.FaultOf(err) != protocol.Internal || ctx.Err() != nil:
@@ -164,7 +166,14 @@ func (f *follower) messageStep(e *s2s.Event, p witness) *step {
 	case p == undecided:
 		return f.undecidedStep(hole, g.Seq)
 	}
-	return &step{store: func(tx store.Tx) error {
+	again := false
+	return &step{store: func(tx store.Tx) (err error) {
+		if again, err = f.saidBefore(tx, e); err != nil {
+			return err
+		}
+		if again {
+			return hole.store(tx)
+		}
 		if err := tx.Raise(f.t.id, g.Seq-1, 0); err != nil {
 			return err
 		}
@@ -183,6 +192,11 @@ func (f *follower) messageStep(e *s2s.Event, p witness) *step {
 		}
 		return nil
 	}, then: func() {
+		if again {
+			f.forged(e)
+			hole.then()
+			return
+		}
 		f.stored(&pending{r: f.room, m: m, told: true})
 		f.deliver(m, f.echo(m))
 	}}

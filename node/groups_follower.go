@@ -430,7 +430,7 @@ func (pruneEvent) apply(t *topic) {
 
 // drop removes the replica; ended: for good.
 func (f *follower) drop(tx store.Tx, ended bool) error {
-	for _, prefix := range []string{valueTags, valueUnverified, valueBroken, valueUnknown, valueLeft} {
+	for _, prefix := range []string{valueTags, valueUnverified, valueSaid, valueBroken, valueUnknown, valueLeft} {
 		var names []string
 		for name, err := range tx.Values(prefix + string(f.t.id)) {
 			if err != nil {

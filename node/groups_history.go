@@ -57,11 +57,6 @@ func (f *follower) fetchThen(q *request, in *protocol.GetQuery, ask *s2s.History
 		a, err := f.n.ask(ctx, f.home(), &s2s.Ask{History: ask})
 		if e.err = err; err == nil {
 			e.events = a.History
-			for i := range e.events { // what is signed of a message has its own time
-				if g := e.events[i].Message; g != nil {
-					e.events[i].At = g.TS
-				}
-			}
 			e.witnesses = f.n.prove(ctx, f.t.id, e.events)
 		}
 		f.t.push(e, 0)
@@ -104,7 +99,7 @@ func (e *fetched) keep() error {
 	f := e.f
 	rec, list := *f.rec, slices.Clone(f.unverified)
 	low := e.ask.Low
-	var good []*store.Message
+	good := make([]*store.Message, len(e.events)) // nil: not to be stored
 	for i := range e.events {
 		g := e.events[i].Message
 		if g == nil || g.Seq < e.ask.Low || g.Seq >= e.ask.High {
@@ -113,7 +108,7 @@ func (e *fetched) keep() error {
 		m, err := readable(&e.events[i])
 		switch {
 		case e.witnesses[i] == proven && err == nil:
-			good = append(good, m)
+			good[i] = m
 		case e.witnesses[i] == unproven || err != nil:
 			f.forged(&e.events[i])
 		case !slices.Contains(list, g.Seq):
@@ -134,11 +129,11 @@ func (e *fetched) keep() error {
 		rec.Base = low
 	}
 	err := f.update(func(tx store.Tx) error {
-		for _, m := range good {
-			if err := tx.Insert(f.t.id, m); err != nil && !errors.Is(err, store.ErrExists) {
-				return err
+		for i, m := range good {
+			if m == nil {
+				continue
 			}
-			if err := f.useNamed(tx, m); err != nil {
+			if err := f.insert(tx, &e.events[i], m); err != nil {
 				return err
 			}
 		}
@@ -148,6 +143,22 @@ func (e *fetched) keep() error {
 		f.rec, f.unverified = &rec, list
 	}
 	return err
+}
+
+// insert stores one message, unless it has another number already.
+func (f *follower) insert(tx store.Tx, e *s2s.Event, m *store.Message) error {
+	again, err := f.saidBefore(tx, e)
+	if err != nil {
+		return err
+	}
+	if again {
+		f.forged(e)
+		return nil
+	}
+	if err := tx.Insert(f.t.id, m); err != nil && !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	return f.useNamed(tx, m)
 }
 
 // cut reports whether the answer may have ended because it was too large.

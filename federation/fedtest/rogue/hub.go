@@ -249,7 +249,7 @@ func besideAMember(ctx context.Context, w *World) (string, error) {
 	if err != nil || a.Failed || a.Result == nil || a.Result.Code >= 300 {
 		return "", fmt.Errorf("mallory may not join: %+v, %w", a, err)
 	}
-	pub := `{"pub":{"topic":"` + string(w.Group) + `","content":"let me in"}}`
+	pub := `{"pub":{"topic":"` + string(w.Group) + `","content":"me too"}}`
 	a, err = p.order(ctx, w, w.Trudy(), pub)
 	if err != nil {
 		return "", err
@@ -258,7 +258,7 @@ func besideAMember(ctx context.Context, w *World) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case slices.ContainsFunc(shown, func(m string) bool { return strings.Contains(m, "let me in") }):
+	case slices.ContainsFunc(shown, func(m string) bool { return strings.Contains(m, "me too") }):
 		return "", through("shown")
 	case a.Failed:
 		return "command refused: " + a.Fault.Text(), nil

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +52,9 @@ func turnedAway(ctx context.Context, w *World, name, hello protocol.Node, key *f
 	ctx, stop := context.WithTimeout(ctx, timeout)
 	defer stop()
 	p, err := w.Dial(ctx, name, key)
+	if e, ok := errors.AsType[*federation.ClosedError](err); ok && e.Remote && slices.Contains(codes, e.Code) {
+		return "no handshake: " + e.Error(), nil // the victim was the faster one
+	}
 	if err != nil {
 		return "", err
 	}

@@ -100,7 +100,7 @@ func through(format string, args ...any) error {
 
 // Attacks are all of them, in the order in which they are tried.
 func Attacks() []Attack {
-	return slices.Concat(words, questions, hubs, links, replays, outward, floods)
+	return slices.Concat(words, questions, hubs, histories, links, replays, outward, floods)
 }
 
 // Close ends what attacks have left open.

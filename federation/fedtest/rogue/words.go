@@ -48,7 +48,11 @@ func refuses(ctx context.Context, w *World, post *s2s.Post, faults ...protocol.F
 }
 
 func forgedAuthor(ctx context.Context, w *World) (string, error) {
-	return refuses(ctx, w, text(protocol.NewUserID(9, Third), w.Alice, 1, `"forged"`), protocol.Denied)
+	author := protocol.NewUserID(9, Third)
+	if err := w.Attach(ctx, string(author)); err != nil { // nothing but the author may stand in the way
+		return "", err
+	}
+	return refuses(ctx, w, text(author, w.Alice, 1, `"forged"`), protocol.Denied)
 }
 
 func forgedLocal(ctx context.Context, w *World) (string, error) {
@@ -62,7 +66,7 @@ func forgedCard(ctx context.Context, w *World) (string, error) {
 
 func forgedTombstone(ctx context.Context, w *World) (string, error) {
 	return refuses(ctx, w, &s2s.Post{From: w.Mallory(), At: 1,
-		Tombstone: &s2s.Tombstone{User: protocol.NewUserID(9, Third), At: 1}}, protocol.Denied)
+		Tombstone: &s2s.Tombstone{User: protocol.NewUserID(9, Third), At: 1, Sig: make([]byte, 64)}}, protocol.Denied)
 }
 
 func ownedHeads(ctx context.Context, w *World) (string, error) {
