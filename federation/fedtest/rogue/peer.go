@@ -168,12 +168,15 @@ func (p *Peer) Ask(ctx context.Context, a *s2s.Ask) (*s2s.Answer, error) {
 	if err == nil {
 		_, err = s.Write(b)
 	}
-	if err := errors.Join(err, s.Close()); err != nil {
+	if err != nil {
 		return nil, err
 	}
+	closed := s.Close() // fails if the victim has answered already, and reads no more
 	answer := new(s2s.Answer)
-	_, err = p.codec.ReadFrame(bufio.NewReader(s), s2s.MaxFrame, answer)
-	return answer, err
+	if _, err = p.codec.ReadFrame(bufio.NewReader(s), s2s.MaxFrame, answer); err != nil {
+		return nil, errors.Join(err, closed)
+	}
+	return answer, nil
 }
 
 // Alive reports whether the connection is.
