@@ -125,6 +125,7 @@ func revokedWords(ctx context.Context, w *World) (string, error) {
 	}
 	stolen := h.said(chris.user, "by the thief")
 	stolen.Message.TS += time.Second.Milliseconds()
+	stolen.At = before.At // the home chooses it; what is signed counts
 	h.sign(chris, &stolen)
 	if _, err := h.tell(ctx, h.rev, before, stolen, h.said(w.Mallory(), "that is all")); err != nil {
 		return "", err
