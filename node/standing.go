@@ -218,6 +218,7 @@ func (s *standing) observe(remote protocol.UserID, ev reputation.Event, by proto
 		return 0
 	}
 	who := s.known(remote.Node())
+	r.Whom = remote
 	s.with(func(e *reputation.Engine, now time.Time) { mass = e.Observe(now, who, ev, r) })
 	s.n.metrics.evidence.WithLabelValues(ev.String()).Inc()
 	return mass

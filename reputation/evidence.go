@@ -34,14 +34,16 @@ var events = [...]struct {
 
 func (v Event) String() string { return events[v].name }
 
-// Reporter is the local user who stands behind an event: how old the account is, with
-// how many other users it has conversations, and how often its earlier reports were
-// borne out or not. The zero Reporter is the node itself, for Probe and Violation.
+// Reporter is the local user who stands behind an event: how old the account is, and with
+// how many other users it has conversations. The engine adds how often its earlier reports
+// were right and wrong. The zero Reporter is the node itself, for Probe and Violation.
 type Reporter struct {
-	User         protocol.UserID
-	Age          time.Duration
-	Partners     int
-	Right, Wrong float64
+	User     protocol.UserID
+	Whom     protocol.UserID // the remote user whom it is about, if anybody
+	Age      time.Duration
+	Partners int
+
+	right, wrong float64
 }
 
 // Weights of reporters.
@@ -69,7 +71,7 @@ func (r Reporter) weight(nodeAge float64) float64 {
 	full := min(fullAge, max(nodeAge, leastAge))
 	age := max(0, min(1, days(r.Age)/full))
 	partners := min(1, float64(max(r.Partners, 0))/fullPartners)
-	return age * (lonely + (1-lonely)*partners) * accuracy(max(0, r.Right), max(0, r.Wrong))
+	return age * (lonely + (1-lonely)*partners) * accuracy(r.right, r.wrong)
 }
 
 // Observe takes evidence about a peer. It returns the mass that counted, negative for
@@ -78,7 +80,12 @@ func (e *Engine) Observe(now time.Time, s Sender, ev Event, by Reporter) float64
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
 	p.decay(at)
+	solid := by.weight(at.since(e.born)) >= light
+	by.right, by.wrong = e.record(at, by.User)
 	w := by.weight(at.since(e.born))
+	if solid { // whose word counts little is not judged, and judges nobody
+		e.weighWords(at, ev, &by, w >= light)
+	}
 	mass := events[ev].mass * w
 	good, bad := max(0, mass), max(0, -mass)
 	if w < light {

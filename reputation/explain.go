@@ -35,7 +35,8 @@ func (e *Engine) Explain(now time.Time, name protocol.Node) string {
 	line("own evidence", "good %.2f, bad %.2f (last days: %.2f, %.2f); remembered %.2f", p.P, p.N, p.Ps, p.Ns, p.Long)
 	line("", "of it from users of little standing: good %.2f, bad %.2f", p.LightGood, p.LightBad)
 	for _, v := range p.Voices {
-		line("  against it", "%.2f from %s", v.Bad, cmp.Or(string(v.User), "this node"))
+		right, wrong := e.record(at, v.User)
+		line("  against it", "%.2f from %s%s", v.Bad, cmp.Or(string(v.User), "this node"), track(right, wrong))
 	}
 	e.explainHearsay(line, &p, &st)
 	line("quality", "%.3f; closes below %.3f, reopens at %.3f, full rate from %.3f", st.Quality, st.closesAt(), st.Lo+reopenBy, st.Hi)
@@ -51,6 +52,14 @@ func (e *Engine) Explain(now time.Time, name protocol.Node) string {
 			pool.refill(at, rate, max(1, rate*poolBurst)))
 	}
 	return b.String()
+}
+
+// track is a local user's record, if there is one.
+func track(right, wrong float64) string {
+	if right+wrong == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (reports: %.1f right, %.1f wrong)", right, wrong)
 }
 
 func (e *Engine) explainHearsay(line func(string, string, ...any), p *Peer, st *standing) {

@@ -174,6 +174,9 @@ func (e *Engine) Set(now time.Time, s Sender, pin Pin) {
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
 	p.Pin = pin
+	if pin == Deny {
+		e.denied(at, p.Name)
+	}
 	e.befriend(at, p)
 	e.note(p.Name, [...]string{"left to what is seen", "allowed by operator", "denied by operator"}[pin])
 }

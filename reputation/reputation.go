@@ -138,7 +138,9 @@ type Engine struct {
 	topAt     Time
 	changes   []Change
 	dossiers  *lru[protocol.Node, *Dossier]
-	accuse    map[protocol.Node]bool // about whom there may be something to file
+	accuse    map[protocol.Node]bool         // about whom there may be something to file
+	records   *lru[protocol.UserID, *Record] // of local users
+	cases     *lru[protocol.UserID, *Case]   // of remote users
 }
 
 // New returns an engine that knows nobody.
@@ -161,6 +163,8 @@ func (e *Engine) clear() {
 	e.changes = nil
 	e.dossiers = newLRU[protocol.Node, *Dossier](maxDossiers)
 	e.accuse = map[protocol.Node]bool{}
+	e.records = newLRU[protocol.UserID, *Record](e.cfg.MaxAccounts)
+	e.cases = newLRU[protocol.UserID, *Case](maxCases)
 }
 
 // SetUsers tells how many local users there are.

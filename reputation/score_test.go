@@ -104,8 +104,8 @@ func TestWeights(t *testing.T) {
 		{"two friends", Reporter{User: "u", Age: 30 * d, Partners: 2}, 100, 0.46},
 		{"as old as a node of ten days", Reporter{User: "u", Age: 10 * d, Partners: 5}, 10, 1},
 		{"a day on a node of a day", Reporter{User: "u", Age: d, Partners: 5}, 1, 1.0 / 3},
-		{"wrong twice", Reporter{User: "u", Age: 30 * d, Partners: 5, Wrong: 2}, 100, 0.25},
-		{"right twice", Reporter{User: "u", Age: 30 * d, Partners: 5, Right: 2}, 100, 1},
+		{"wrong twice", Reporter{User: "u", Age: 30 * d, Partners: 5, wrong: 2}, 100, 0.25},
+		{"right twice", Reporter{User: "u", Age: 30 * d, Partners: 5, right: 2}, 100, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) { near(t, "weight", c.r.weight(c.node), c.want) })
 	}

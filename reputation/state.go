@@ -21,6 +21,8 @@ type State struct {
 	Users     []UserState
 	Accounts  []AccountState
 	Dossiers  []DossierState
+	Records   []RecordState
+	Cases     []CaseState
 }
 
 // DossierState is the dossier of a node.
@@ -70,6 +72,7 @@ func (e *Engine) Export(now time.Time) State {
 	for n, d := range e.dossiers.oldest {
 		s.Dossiers = append(s.Dossiers, DossierState{n, Dossier{slices.Clone(d.Filings), slices.Clone(d.Askers)}})
 	}
+	e.exportWords(&s)
 	return s
 }
 
@@ -115,6 +118,7 @@ func (e *Engine) Import(now time.Time, s State) {
 		a.Complaints = append([]Complaint(nil), a.Complaints...)
 		put(e.accounts, a.User, &a.Account)
 	}
+	e.importWords(&s)
 	for _, d := range s.Dossiers {
 		put(e.dossiers, d.Node, &Dossier{
 			Filings: slices.Clone(d.Filings[:min(len(d.Filings), maxFilings)]), Askers: slices.Clone(d.Askers[:min(len(d.Askers), maxAskers)]),
