@@ -20,6 +20,29 @@ func (s *Sender) groups() [2]groupKey {
 	return [2]groupKey{{domain: s.Domain}, {prefix: s.Prefix}}
 }
 
+// A cup is what those of one group share: a part of each of the strangers' pools, and so
+// many strangers' worth of the uses.
+type cup struct {
+	of    groupKey
+	part  float64
+	crowd float64
+}
+
+// wideBits is what a provider of IPv6 has at least: 65,536 networks of /48, which cost
+// their users next to nothing. A /16 of IPv4 has many owners, and each /24 has its price.
+const wideBits = 32
+
+// cups are those from which a sender drinks: of its groups, and of its provider's network.
+// The last is for sharing only; what its identities do says nothing of one another.
+func (s *Sender) cups() [3]cup {
+	g := s.groups()
+	c := [3]cup{{g[0], groupShare, useGroup}, {g[1], groupShare, useGroup}, {part: wideShare, crowd: useWide}}
+	if a := s.Prefix.Addr(); a.Is6() && s.Prefix.Bits() > wideBits {
+		c[2].of.prefix = netip.PrefixFrom(a, wideBits).Masked()
+	}
+	return c
+}
+
 func (k groupKey) none() bool { return k == groupKey{} }
 
 func (g *Group) decay(now Time) {

@@ -19,6 +19,7 @@ const (
 	poolFloor   = 0.25
 	poolLift    = 1.25
 	groupShare  = 0.25 // of a parent domain or network
+	wideShare   = 0.5  // of a provider's network
 	agedPool    = 7.0  // days
 	youngDays   = 14.0 // for which the receiver is young
 	youngTimes  = 9.0  // by which a newborn's pool is larger
@@ -86,12 +87,12 @@ func (e *Engine) poolHas(now Time, s *Sender, part int, cost float64) (r Reason,
 	if has := e.pools[part].Bucket.refill(now, rate, burst); has < cost {
 		return ReasonPool, (cost - has) / rate, false
 	}
-	rate, burst = rate*groupShare, max(1, burst*groupShare)
-	for _, k := range s.groups() {
-		if k.none() {
+	for _, c := range s.cups() {
+		if c.of.none() {
 			continue
 		}
-		if has := e.group(now, k).Cups[part].refill(now, rate, burst); has < cost {
+		rate, burst := rate*c.part, max(1, burst*c.part)
+		if has := e.group(now, c.of).Cups[part].refill(now, rate, burst); has < cost {
 			return ReasonGroup, (cost - has) / rate, false
 		}
 	}
@@ -101,9 +102,9 @@ func (e *Engine) poolHas(now Time, s *Sender, part int, cost float64) (r Reason,
 // poolMove gives tokens back, or takes them if n is negative.
 func (e *Engine) poolMove(now Time, s *Sender, part int, n float64) {
 	e.pools[part].Bucket.add(n)
-	for _, k := range s.groups() {
-		if !k.none() {
-			e.group(now, k).Cups[part].add(n)
+	for _, c := range s.cups() {
+		if !c.of.none() {
+			e.group(now, c.of).Cups[part].add(n)
 		}
 	}
 }

@@ -44,6 +44,7 @@ const (
 	useHalf  = 4    // M at which a peer has half of what is above a stranger's
 	useFloor = 0.25 // of a stranger's, for the closed: they are slow, not cut off
 	useGroup = 4    // strangers' worth for those of one parent domain or network
+	useWide  = 16   // for those of one provider's network
 	useCrowd = 32   // and for all strangers
 )
 
@@ -93,18 +94,19 @@ func (e *Engine) useShared(now Time, s *Sender, u Use, n float64) (why Reason, w
 	if has := e.uses[u].refill(now, rate, burst); has < min(n, burst) {
 		return ReasonPool, (min(n, burst) - has) / rate, false
 	}
-	rate, burst = l.rate*useGroup, l.burst*useGroup
-	for _, k := range s.groups() {
-		if k.none() {
+	cups := s.cups()
+	for _, c := range cups {
+		if c.of.none() {
 			continue
 		}
-		if has := e.group(now, k).Uses[u].refill(now, rate, burst); has < min(n, burst) {
+		rate, burst := l.rate*c.crowd, l.burst*c.crowd
+		if has := e.group(now, c.of).Uses[u].refill(now, rate, burst); has < min(n, burst) {
 			return ReasonGroup, (min(n, burst) - has) / rate, false
 		}
 	}
-	for _, k := range s.groups() {
-		if !k.none() {
-			e.group(now, k).Uses[u].add(-n)
+	for _, c := range cups {
+		if !c.of.none() {
+			e.group(now, c.of).Uses[u].add(-n)
 		}
 	}
 	e.uses[u].add(-n)

@@ -160,3 +160,43 @@ func TestVerdictsAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestProvider tells that one /32 of IPv6 cannot empty the strangers' pool by its many
+// networks, nor what strangers share besides; and that IPv4 has no such bound.
+func TestProvider(t *testing.T) {
+	from := func(i int, addr string) Sender {
+		s := domain(i)
+		s.Prefix = PrefixOf(netip.MustParseAddr(addr))
+		return s
+	}
+	for _, c := range []struct {
+		name, addrs string
+		reason      Reason
+	}{
+		{"a /32 of IPv6", "2001:db8:%x::1", ReasonGroup},
+		{"many /32", "2001:%x::1", ReasonPool},
+		{"a /16 of IPv4", "192.0.%d.1", ReasonPool},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, Config{Users: 2000})
+			last := func(try func(Sender) Verdict) (v Verdict, i int) {
+				for ; i < 250; i++ {
+					if v = try(from(i, fmt.Sprintf(c.addrs, i+1))); v.Action == Wait {
+						break
+					}
+				}
+				return v, i
+			}
+			if v, n := last(w.contact); v.Action != Wait || v.Reason != c.reason {
+				t.Errorf("after %d first contacts: %q, want %q", n, v.Reason, c.reason)
+			}
+			v, n := last(func(s Sender) Verdict { return w.Use(w.now, s, Posts, 30) })
+			if v.Action != Wait || v.Reason != c.reason {
+				t.Errorf("after the posts of %d: %q, want %q", n, v.Reason, c.reason)
+			}
+			if v := w.Use(w.now, from(999, "2001:dead::1"), Posts, 30); (v.Action == Admit) != (c.reason == ReasonGroup) {
+				t.Errorf("posts of others: %d %q", v.Action, v.Reason)
+			}
+		})
+	}
+}
