@@ -38,6 +38,9 @@ func (e *Engine) Explain(now time.Time, name protocol.Node) string {
 		right, wrong := e.record(at, v.User)
 		line("  against it", "%.2f from %s%s", v.Bad, cmp.Or(string(v.User), "this node"), track(right, wrong))
 	}
+	if p.Anchor {
+		line("vouched for", "by you: its word about others counts while this node is young, %.0f%% of it now", 100*e.youth(at))
+	}
 	e.explainHearsay(line, &p, &st)
 	line("quality", "%.3f; closes below %.3f, reopens at %.3f, full rate from %.3f", st.Quality, st.closesAt(), st.Lo+reopenBy, st.Hi)
 	line("rate", "%.0f%% of full: %.1f first contacts a day, %.1f at once, %.1f left now", 100*st.Phi, st.Rate, st.Burst,

@@ -90,6 +90,9 @@ func (e *Engine) trust(now Time, name protocol.Node) (float64, *Peer) {
 func (e *Engine) Anchor(now time.Time, s Sender, on bool) {
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
+	if p.Anchor != on {
+		e.note(p.Name, map[bool]string{true: "vouched for by operator", false: "vouched for no more"}[on])
+	}
 	p.Anchor = on
 	e.befriend(at, p)
 	e.topAt = 0

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +77,12 @@ func listStandings(cmd *cobra.Command, o *operator, _ []string) error {
 	t := newTable(cmd.OutOrStdout(), "NODE", "SINCE", "GOOD", "BAD", "LENT", "BLAME", "YOUR WORD", "STATE")
 	for _, s := range all {
 		state := "open"
-		if s.Closed {
+		switch {
+		case s.Word == "allow":
+			state = "allowed"
+		case s.Word == "deny":
+			state = "denied"
+		case s.Closed:
 			state = "closed"
 		}
 		number := func(v float64) string { return fmt.Sprintf("%.1f", v) }
@@ -104,6 +110,9 @@ func explainStanding(cmd *cobra.Command, o *operator, args []string) error {
 }
 
 func setStanding(cmd *cobra.Command, o *operator, args []string) error {
+	if !slices.Contains([]string{"auto", "allow", "deny"}, args[1]) {
+		return &config.Problem{Flag: "WORD", Text: fmt.Sprintf("%q is none of auto, allow, deny", args[1])}
+	}
 	return explainedBy(cmd, o, http.MethodPut, args[0], httpd.AdminWord{Word: args[1]})
 }
 
