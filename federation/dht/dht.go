@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -140,6 +141,9 @@ func New(cfg Config) (*Node, error) {
 	n.kad, err = kad.New(n.host,
 		kad.Mode(mode), kad.ProtocolPrefix(protocolPrefix), kad.Validator(validator{cfg.Clock}), kad.DisableProviders(),
 		kad.Datastore(newShelf()), kad.MaxRecordAge(maxLife), kad.AddressFilter(fence{cfg.Fence}.filter),
+		// Who joins looks for its own neighbours only, see Run: a look-up in each part of the
+		// table, again and again while that fills, connects everybody with everybody.
+		kad.DisableAutoRefresh(),
 		kad.RoutingTableFilter(n.diverse), kad.RoutingTableRefreshPeriod(cfg.Table.Refresh),
 		kad.BucketSize(cfg.Table.Bucket))
 	if err != nil {
@@ -241,11 +245,16 @@ func (n *Node) networks(p peer.ID) []netip.Prefix {
 
 // Run joins the DHT and keeps the node's record in it until ctx ends.
 func (n *Node) Run(ctx context.Context) error {
-	wait := joinRetry
+	wait, refresh := joinRetry, n.refreshTime()
 	for {
-		if n.kad.RoutingTable().Size() == 0 {
+		switch {
+		case n.kad.RoutingTable().Size() == 0:
 			n.join(ctx)
-		} else {
+		case time.Since(refresh) >= 0:
+			n.kad.RefreshRoutingTable() // goes on by itself
+			refresh = n.refreshTime()
+			fallthrough
+		default:
 			wait = joinRetry
 		}
 		next := watchEvery
@@ -262,7 +271,13 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 }
 
-// join connects with nodes that may be there.
+// refreshTime is when the table is looked through the next time.
+func (n *Node) refreshTime() time.Time {
+	d := n.cfg.Table.Refresh
+	return time.Now().Add(d*3/4 + rand.N(d/2+1))
+}
+
+// join connects with nodes that may be there, and finds those that are near.
 func (n *Node) join(ctx context.Context) {
 	if n.cfg.Bootstrap == nil {
 		return
@@ -278,6 +293,14 @@ func (n *Node) join(ctx context.Context) {
 	}
 	wg.Wait()
 	n.settle(ctx)
+	if n.kad.RoutingTable().Size() == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	if _, err := n.kad.GetClosestPeers(ctx, string(n.host.ID())); err != nil {
+		n.log.Debug("neighbours in the DHT not found", "err", err)
+	}
 }
 
 // settle waits a moment for those that were met to be taken into the table.
