@@ -15,7 +15,7 @@ import (
 )
 
 // scaleRuns are what is measured if nothing else is said.
-var scaleRuns = []string{"scale", "scale-dht", "scale-1000"}
+var scaleRuns = []string{"scale", "scale-dht", "scale-dht-200", "scale-1000"}
 
 // scaled is what a run took.
 type scaled struct {

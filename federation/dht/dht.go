@@ -259,7 +259,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		next := watchEvery
 		if n.kad.RoutingTable().Size() == 0 {
-			next, wait = wait, min(2*wait, joinSlow)
+			next, wait = wait*3/4+rand.N(wait/2), min(2*wait, joinSlow) // not all at once
 		} else if err := n.Publish(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("the node's record is not in the DHT", "err", err)
 		}

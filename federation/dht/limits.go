@@ -17,12 +17,16 @@ const (
 	connsPerNet6 = 8 // of a /48
 	netBits4     = 24
 	netBits6     = 48
+	// strangers is how many connections others may have beyond those that are wanted: those
+	// of the two farthest parts of the table are kept in any case, up to 40, and who joins
+	// must find room all the same.
+	strangers = 96
 )
 
 // resources bounds connections, streams and memory, by how many connections are wanted.
 func resources(conns int) (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
-	limits.SystemBaseLimit.Conns, limits.SystemBaseLimit.ConnsInbound = 2*conns, conns
+	limits.SystemBaseLimit.Conns, limits.SystemBaseLimit.ConnsInbound = 2*conns+strangers, conns+strangers
 	limits.SystemLimitIncrease.Conns, limits.SystemLimitIncrease.ConnsInbound = 0, 0
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(maxMemory, maxFiles)), rcmgr.WithMetricsDisabled(),
 		rcmgr.WithLimitPerSubnet(

@@ -142,7 +142,7 @@ func newRunner(p *scenario.Plan, clock *vtime.Clock, o Options) *runner {
 // bytes; members of a DHT need more.
 const (
 	softMemory    = 1700 << 20
-	softMemoryDHT = 2300 << 20
+	softMemoryDHT = 2400 << 20
 )
 
 func (r *runner) carryOut() (*Result, error) {

@@ -227,6 +227,9 @@ func (s *siege) cost() (c cost, err error) {
 	return c, err
 }
 
+// attackTime bounds an attack: a victim that does not answer has not refused it.
+const attackTime = 30 * time.Second
+
 // try tries an attack. Whatever it was, the victim must live after it.
 func (s *siege) try(ctx context.Context, a rogue.Attack) (Result, error) {
 	r := Result{Name: a.Name, Threat: a.Threat}
@@ -234,7 +237,9 @@ func (s *siege) try(ctx context.Context, a rogue.Attack) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	how, err := a.Do(ctx, &s.world)
+	limited, stop := context.WithTimeout(ctx, attackTime)
+	defer stop()
+	how, err := a.Do(limited, &s.world)
 	if err != nil {
 		r.Failure = err.Error()
 	}
