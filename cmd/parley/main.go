@@ -100,7 +100,7 @@ Exit codes: 0 good, 1 failed, 2 called or configured wrongly.`,
 		&cobra.Group{ID: "keep", Title: "To look after it (whether it runs or not):"},
 	)
 	inGroup(root, "run", newServe(), newDemo(), newInit(), newConfig(), newCheck(), newKey())
-	inGroup(root, "keep", newUser(), newPeer(), newReport(), newReputation(), newBackup(), newRestore())
+	inGroup(root, "keep", newUser(), newGroup(), newPeer(), newReport(), newReputation(), newBackup(), newRestore())
 	root.AddCommand(newTestnet(), newBenchCmd(), newVersion())
 	return root
 }

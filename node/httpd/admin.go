@@ -123,6 +123,8 @@ func (a *Admin) Handler() http.Handler {
 		"PUT /admin/users/{who}/password": a.setPassword,
 		"PUT /admin/users/{who}/state":    a.setState,
 		"DELETE /admin/users/{who}":       a.deleteUser,
+		"GET /admin/groups":               a.groups,
+		"PUT /admin/groups/{group}/owner": a.setOwner,
 		"GET /admin/reports":              a.reports,
 		"GET /admin/reputation":           a.standings,
 		"GET /admin/reputation/{peer}":    a.explain,
