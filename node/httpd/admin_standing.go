@@ -138,6 +138,9 @@ func (a *Admin) importStanding(r *http.Request) (any, error) {
 
 // pardon drops other nodes' complaints about a user of ours.
 func (a *Admin) pardon(r *http.Request) (any, error) {
+	if u, err := a.node.User(r.PathValue("user")); err == nil { // a login
+		return struct{}{}, a.node.Pardon(u.ID)
+	}
 	u, err := protocol.ParseUserID(r.PathValue("user"), a.node.Name())
 	if err != nil {
 		return nil, protocol.Errorf(protocol.Malformed, "%w", err)
