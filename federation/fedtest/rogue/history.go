@@ -77,10 +77,7 @@ func saidBefore(ctx context.Context, w *World) (string, error) {
 	first := h.says(chris, "once")
 	again, changed := h.renumbered(first), h.renumbered(first)
 	changed.Message.Content = []byte(`"something else"`)
-	if _, err := h.tell(ctx, h.rev, first, again, changed, h.said(w.Mallory(), "that is all")); err != nil {
-		return "", err
-	}
-	seen, err := h.shows(ctx, w, "that is all")
+	seen, err := h.shown(ctx, w, "that is all", first, again, changed)
 	switch {
 	case err != nil:
 		return "", err
@@ -93,10 +90,7 @@ func saidBefore(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := other.tell(ctx, other.rev, other.renumbered(first), other.said(w.Mallory(), "and here")); err != nil {
-		return "", err
-	}
-	switch seen, err = other.shows(ctx, w, "and here"); {
+	switch seen, err = other.shown(ctx, w, "and here", other.renumbered(first)); {
 	case err != nil:
 		return "", err
 	case strings.Contains(seen, `"once"`):
@@ -127,10 +121,7 @@ func revokedWords(ctx context.Context, w *World) (string, error) {
 	stolen.Message.TS += time.Second.Milliseconds()
 	stolen.At = before.At // the home chooses it; what is signed counts
 	h.sign(chris, &stolen)
-	if _, err := h.tell(ctx, h.rev, before, stolen, h.said(w.Mallory(), "that is all")); err != nil {
-		return "", err
-	}
-	seen, err := h.shows(ctx, w, "that is all")
+	seen, err := h.shown(ctx, w, "that is all", before, stolen)
 	switch {
 	case err != nil:
 		return "", err
@@ -147,10 +138,7 @@ func knownNumber(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := h.tell(ctx, h.rev, h.said(w.Mallory(), "I owe you")); err != nil {
-		return "", err
-	}
-	if _, err := h.shows(ctx, w, "I owe you"); err != nil {
+	if _, err := h.shown(ctx, w, "I owe you"); err != nil {
 		return "", err
 	}
 	h.seq = 0
@@ -179,20 +167,14 @@ func trickling(ctx context.Context, w *World) (string, error) {
 	drip, stop := context.WithCancel(ctx)
 	defer stop()
 	w.wg.Go(func() { p.drip(drip) })
-	asked := make(chan error, 1)
-	start := time.Now()
-	w.wg.Go(func() { asked <- w.Attach(ctx, string(protocol.NewGroupID(10, w.Self))) })
-	code, err := w.Say(ctx, string(w.Group), "and meanwhile here")
-	if took := time.Since(start); err != nil || code >= 300 || took > time.Second {
-		<-asked
-		return "", through("another group waits %v: %d, %v", took, code, err)
-	}
-	err = <-asked
-	took := time.Since(start)
-	e, ok := errors.AsType[*client.Error](err)
+	var asked error
+	took, err := w.meanwhile(ctx, func() { asked = w.Attach(ctx, string(protocol.NewGroupID(10, w.Self))) })
+	e, ok := errors.AsType[*client.Error](asked)
 	switch {
+	case err != nil:
+		return "", err
 	case !ok || e.Code < 500:
-		return "", through("who wants to join is answered %v", err)
+		return "", through("who wants to join is answered %v", asked)
 	case took > patience:
 		return "", through("answered %d after %v", e.Code, took)
 	}

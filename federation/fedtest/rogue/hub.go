@@ -3,7 +3,6 @@ package rogue
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,6 +97,33 @@ func (h *home) shows(ctx context.Context, w *World, text string) (string, error)
 	}
 }
 
+// shown tells events and, behind them, something of Mallory's, and returns what Alice sees
+// once she sees that.
+func (h *home) shown(ctx context.Context, w *World, last string, events ...s2s.Event) (string, error) {
+	if _, err := h.tell(ctx, h.rev, append(events, h.said(w.Mallory(), last))...); err != nil {
+		return "", err
+	}
+	return h.shows(ctx, w, last)
+}
+
+// meanwhile does something that takes long while Alice says something in another group,
+// which must not wait for it. It returns how long that took.
+func (w *World) meanwhile(ctx context.Context, do func()) (took time.Duration, err error) {
+	done := make(chan time.Duration, 1)
+	start := time.Now()
+	w.wg.Go(func() {
+		do()
+		done <- time.Since(start)
+	})
+	code, err := w.Say(ctx, string(w.Group), "and meanwhile here")
+	waited := time.Since(start)
+	took = <-done
+	if err != nil || code >= 300 || waited > time.Second {
+		return took, through("another group waits %v: %d, %v", waited, code, err)
+	}
+	return took, nil
+}
+
 func forgedInLog(ctx context.Context, w *World) (string, error) {
 	h, err := w.home(ctx, 1)
 	if err != nil {
@@ -106,10 +132,7 @@ func forgedInLog(ctx context.Context, w *World) (string, error) {
 	bad := h.said(chris(), "put in the mouth of chris")
 	bad.Sig = make([]byte, 64)
 	unsigned := h.said(chris(), "put there without a signature")
-	if _, err := h.tell(ctx, h.rev, bad, unsigned, h.said(w.Mallory(), "said by mallory")); err != nil {
-		return "", err
-	}
-	seen, err := h.shows(ctx, w, "said by mallory")
+	seen, err := h.shown(ctx, w, "said by mallory", bad, unsigned)
 	switch {
 	case err != nil:
 		return "", err
@@ -127,10 +150,7 @@ func forgedWill(ctx context.Context, w *World) (string, error) {
 	now := time.Now().UnixMilli()
 	will := s2s.Event{At: now, By: chris(), Sub: &s2s.Membership{User: chris(), Want: usual, Given: usual}, Sig: make([]byte, 64)}
 	own := s2s.Event{At: now, By: w.Alice, Sub: &s2s.Membership{User: w.Alice, Want: all, Given: usual}, Sig: make([]byte, 64)}
-	if _, err := h.tell(ctx, h.rev, will, own, h.said(w.Mallory(), "who is here")); err != nil {
-		return "", err
-	}
-	if _, err := h.shows(ctx, w, "who is here"); err != nil {
+	if _, err := h.shown(ctx, w, "who is here", will, own); err != nil {
 		return "", err
 	}
 	modes, err := w.Wants(ctx, string(h.id))
@@ -151,10 +171,7 @@ func rewritten(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := h.tell(ctx, h.rev, h.said(w.Mallory(), "yes"), h.said(w.Mallory(), "agreed")); err != nil {
-		return "", err
-	}
-	if _, err := h.shows(ctx, w, "agreed"); err != nil {
+	if _, err := h.shown(ctx, w, "agreed", h.said(w.Mallory(), "yes")); err != nil {
 		return "", err
 	}
 	h.seq = 0
@@ -205,39 +222,25 @@ func slow(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	type answer struct {
-		code int
-		err  error
-		took time.Duration
-	}
-	done := make(chan answer, 1)
-	start := time.Now()
-	w.wg.Go(func() {
-		code, err := w.Say(ctx, string(h.id), "is anybody there?")
-		done <- answer{code, err, time.Since(start)}
-	})
-	if code, err := w.Say(ctx, string(w.Group), "and meanwhile here"); err != nil || code >= 300 || time.Since(start) > time.Second {
-		<-done
-		return "", through("another group waits %v: %d, %v", time.Since(start), code, err)
-	}
-	a := <-done
+	var code int
+	var failed error
+	took, err := w.meanwhile(ctx, func() { code, failed = w.Say(ctx, string(h.id), "is anybody there?") })
 	switch {
-	case a.err != nil:
-		return "", a.err
-	case a.took > patience || a.code < 500:
-		return "", through("answered %d after %v", a.code, a.took)
+	case err != nil:
+		return "", err
+	case failed != nil:
+		return "", failed
+	case took > patience || code < 500:
+		return "", through("answered %d after %v", code, took)
 	}
-	return fmt.Sprintf("the member is answered %d after %.1f s; other groups do not wait", a.code, a.took.Seconds()), nil
+	return fmt.Sprintf("the member is answered %d after %.1f s; other groups do not wait", code, took.Seconds()), nil
 }
 
-// order puts a command of a client to Alice's group.
-func (p *Peer) order(ctx context.Context, w *World, as protocol.UserID, request string) (*s2s.Answer, error) {
-	key := make([]byte, 16)
-	rand.Read(key) // never fails
-	card := &s2s.Card{User: as, Version: 1, Public: []byte(`{"fn":"one of b"}`), Auth: usual}
+// face is the card of a user of the rogue's, who joins.
+func (w *World) face(u protocol.UserID) *s2s.Card {
+	card := &s2s.Card{User: u, Version: 1, Public: []byte(`{"fn":"one of b"}`), Auth: usual}
 	card.Sig = ed25519.Sign(w.Key.Private(), card.Signed())
-	return p.Ask(ctx, &s2s.Ask{Command: &s2s.Command{Key: key, Group: w.Group, User: as, At: time.Now().UnixMilli(),
-		Request: []byte(request), Card: card}})
+	return card
 }
 
 func besideAMember(ctx context.Context, w *World) (string, error) {
@@ -245,12 +248,11 @@ func besideAMember(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	a, err := p.order(ctx, w, w.Mallory(), `{"sub":{"topic":"`+string(w.Group)+`"}}`)
+	a, err := p.order(ctx, w, w.Mallory(), `{"sub":{"topic":"`+string(w.Group)+`"}}`, w.face(w.Mallory()))
 	if err != nil || a.Failed || a.Result == nil || a.Result.Code >= 300 {
 		return "", fmt.Errorf("mallory may not join: %+v, %w", a, err)
 	}
-	pub := `{"pub":{"topic":"` + string(w.Group) + `","content":"me too"}}`
-	a, err = p.order(ctx, w, w.Trudy(), pub)
+	a, err = p.order(ctx, w, w.Trudy(), w.pub("me too"), w.face(w.Trudy()))
 	if err != nil {
 		return "", err
 	}
@@ -260,10 +262,6 @@ func besideAMember(ctx context.Context, w *World) (string, error) {
 		return "", err
 	case slices.ContainsFunc(shown, func(m string) bool { return strings.Contains(m, "me too") }):
 		return "", through("shown")
-	case a.Failed:
-		return "command refused: " + a.Fault.Text(), nil
-	case a.Result.Code >= 400:
-		return fmt.Sprintf("command answered %d %s", a.Result.Code, a.Result.Text), nil
 	}
-	return "", through("%+v", a.Result)
+	return turnedDown(a)
 }

@@ -120,25 +120,41 @@ func flood(ctx context.Context, w *World) (string, error) {
 	return "", through("%d texts of a stranger are taken", free)
 }
 
-// command posts in Alice's group as a user, through a follower.
-func command(ctx context.Context, w *World, as protocol.UserID) (string, error) {
-	p, err := w.link(ctx)
-	if err != nil {
-		return "", err
-	}
+// order puts a command of a client to Alice's group, through a follower; card may be nil.
+func (p *Peer) order(ctx context.Context, w *World, as protocol.UserID, request string, card *s2s.Card) (*s2s.Answer, error) {
 	key := make([]byte, 16)
 	rand.Read(key) // never fails
-	a, err := p.Ask(ctx, &s2s.Ask{Command: &s2s.Command{Key: key, Group: w.Group, User: as, At: time.Now().UnixMilli(),
-		Request: []byte(`{"pub":{"topic":"` + string(w.Group) + `","content":"let me in"}}`)}})
+	return p.Ask(ctx, &s2s.Ask{Command: &s2s.Command{Key: key, Group: w.Group, User: as, At: time.Now().UnixMilli(),
+		Request: []byte(request), Card: card}})
+}
+
+// pub is a client's request to post in Alice's group.
+func (w *World) pub(text string) string {
+	return `{"pub":{"topic":"` + string(w.Group) + `","content":"` + text + `"}}`
+}
+
+// turnedDown says how a command was refused.
+func turnedDown(a *s2s.Answer) (string, error) {
 	switch {
-	case err != nil:
-		return "", err
 	case a.Failed:
 		return "command refused: " + a.Fault.Text(), nil
 	case a.Result != nil && a.Result.Code >= 400:
 		return fmt.Sprintf("command answered %d %s", a.Result.Code, a.Result.Text), nil
 	}
 	return "", through("%+v", a.Result)
+}
+
+// command posts in Alice's group as a user.
+func command(ctx context.Context, w *World, as protocol.UserID) (string, error) {
+	p, err := w.link(ctx)
+	if err != nil {
+		return "", err
+	}
+	a, err := p.order(ctx, w, as, w.pub("let me in"), nil)
+	if err != nil {
+		return "", err
+	}
+	return turnedDown(a)
 }
 
 func forgedMember(ctx context.Context, w *World) (string, error) { return command(ctx, w, w.Alice) }
