@@ -360,7 +360,7 @@ func (p *remote) exit(l *link) LinkState {
 	} else {
 		p.lastErr = l.cause().Error()
 	}
-	if soon := time.Now().Add(jitter(p.m.cfg.Times.Retry)); p.next.Before(soon) {
+	if soon := time.Now().Add(Jitter(p.m.cfg.Times.Retry)); p.next.Before(soon) {
 		p.next = soon
 	}
 	return state
@@ -413,11 +413,11 @@ func backoff(t Times, row int) time.Duration {
 	for ; row > 1 && d < t.Longest; row-- {
 		d *= 2
 	}
-	return jitter(min(d, t.Longest))
+	return Jitter(min(d, t.Longest))
 }
 
-// jitter is d, give or take a quarter.
-func jitter(d time.Duration) time.Duration {
+// Jitter is d, give or take a quarter.
+func Jitter(d time.Duration) time.Duration {
 	return d*3/4 + rand.N(d/2+1)
 }
 

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -259,7 +258,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		next := watchEvery
 		if n.kad.RoutingTable().Size() == 0 {
-			next, wait = wait*3/4+rand.N(wait/2), min(2*wait, joinSlow) // not all at once
+			next, wait = federation.Jitter(wait), min(2*wait, joinSlow) // not all at once
 		} else if err := n.Publish(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("the node's record is not in the DHT", "err", err)
 		}
@@ -273,8 +272,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // refreshTime is when the table is looked through the next time.
 func (n *Node) refreshTime() time.Time {
-	d := n.cfg.Table.Refresh
-	return time.Now().Add(d*3/4 + rand.N(d/2+1))
+	return time.Now().Add(federation.Jitter(n.cfg.Table.Refresh))
 }
 
 // join connects with nodes that may be there, and finds those that are near.
