@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -38,9 +37,7 @@ func (n *Node) Groups() (all []GroupInfo, err error) {
 			if err != nil {
 				return err
 			}
-			var public struct{ Fn string }
-			_ = json.Unmarshal(t.Public, &public) // a group need not have a name
-			g := GroupInfo{ID: t.ID, Name: public.Fn, Channel: t.Channel, Owner: t.Owner, Messages: head.Seq, Touched: head.Touched}
+			g := GroupInfo{ID: t.ID, Name: fullName(t.Public), Channel: t.Channel, Owner: t.Owner, Messages: head.Seq, Touched: head.Touched}
 			for s, err := range tx.SubsTo(t.ID) {
 				if err != nil {
 					return err

@@ -32,6 +32,7 @@ type Options struct {
 type Process struct {
 	HTTP  string // base URL for clients: "http://127.0.0.1:1234"
 	Admin string // base URL of the admin listener
+	Token string // of its operator
 	opt   Options
 	cmd   *exec.Cmd
 	wg    sync.WaitGroup // the reaper's, which ends with the process
@@ -122,12 +123,14 @@ func (p *Process) readRun() bool {
 	var run struct {
 		PID         int
 		HTTP, Admin string
+		Token       string
 	}
 	if json.Unmarshal(b, &run) != nil || run.PID != p.PID() {
 		return false
 	}
 	p.HTTP = strings.TrimSuffix(run.HTTP, "/")
 	p.Admin = strings.TrimSuffix(run.Admin, "/")
+	p.Token = run.Token
 	return true
 }
 

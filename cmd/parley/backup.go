@@ -69,7 +69,7 @@ func runBackup(cmd *cobra.Command, o *operator, args []string) error {
 // files that follow.
 func fillBackup(cmd *cobra.Command, o *operator, w *archive.Writer, data dataDir, now time.Time) error {
 	err := w.Add(archive.Database, now, func(to io.Writer) error {
-		body, err := o.send(cmd.Context(), http.MethodGet, "/admin/backup", nil)
+		body, err := o.Send(cmd.Context(), http.MethodGet, "/admin/backup", nil)
 		if err != nil {
 			return err
 		}

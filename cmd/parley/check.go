@@ -154,7 +154,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	}
 	d.running = o.running
 	var users []httpd.AdminUser
-	err = o.do(ctx, http.MethodGet, "/admin/users", nil, &users)
+	err = o.Do(ctx, http.MethodGet, "/admin/users", nil, &users)
 	d.checkReach(ctx, o)
 	err = errors.Join(err, o.close())
 	if err == nil && !d.running {
@@ -175,7 +175,7 @@ func (d *doctor) checkReach(ctx context.Context, o *operator) {
 		return
 	}
 	var peers []httpd.AdminPeer
-	if err := o.do(ctx, http.MethodGet, "/admin/peers", nil, &peers); err != nil || len(peers) == 0 {
+	if err := o.Do(ctx, http.MethodGet, "/admin/peers", nil, &peers); err != nil || len(peers) == 0 {
 		return // there is nothing to say yet
 	}
 	last := slices.MaxFunc(peers, func(a, b httpd.AdminPeer) int { return a.Dialed.Compare(b.Dialed) })

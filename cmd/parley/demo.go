@@ -173,7 +173,7 @@ func (n *demoNode) prepare(cmd *cobra.Command, dir string) error {
 		return err
 	}
 	user := httpd.AdminNewUser{Login: n.login, Name: n.login, Password: n.password()}
-	return errors.Join(o.do(cmd.Context(), http.MethodPost, "/admin/users", user, nil), o.close())
+	return errors.Join(o.Do(cmd.Context(), http.MethodPost, "/admin/users", user, nil), o.close())
 }
 
 // introduce tells a node where the other is and which key it has.

@@ -40,7 +40,7 @@ login of this node, or the id of a member.`,
 
 func listGroups(cmd *cobra.Command, o *operator, _ []string) error {
 	groups := []httpd.AdminGroup{}
-	if err := o.do(cmd.Context(), http.MethodGet, "/admin/groups", nil, &groups); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodGet, "/admin/groups", nil, &groups); err != nil {
 		return err
 	}
 	if boolFlag(cmd, "json") {
@@ -58,7 +58,7 @@ func listGroups(cmd *cobra.Command, o *operator, _ []string) error {
 }
 
 func setOwner(cmd *cobra.Command, o *operator, args []string) error {
-	err := o.do(cmd.Context(), http.MethodPut, "/admin/groups/"+url.PathEscape(args[0])+"/owner", &httpd.AdminOwner{Owner: args[1]}, nil)
+	err := o.Do(cmd.Context(), http.MethodPut, "/admin/groups/"+url.PathEscape(args[0])+"/owner", &httpd.AdminOwner{Owner: args[1]}, nil)
 	if err == nil {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s belongs to %s\n", args[0], args[1])
 	}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +18,7 @@ import (
 // runs, or to one made of its data directory for as long as it takes. The words
 // are the same, see node/httpd/admin.go.
 type operator struct {
-	client  *http.Client
-	base    string // "http://127.0.0.1:6061"
-	token   string
+	httpd.AdminClient
 	running bool // over the listener
 	node    string
 	end     func() error
@@ -39,7 +35,7 @@ func openOperator(ctx context.Context, s *config.Settings) (*operator, error) {
 	}
 	r, reachErr := readRunFile(data.run())
 	if reachErr == nil {
-		o := &operator{client: &http.Client{}, base: r.Admin, token: r.Token, running: true, end: func() error { return nil }}
+		o := &operator{AdminClient: httpd.AdminClient{HTTP: &http.Client{}, Base: r.Admin, Token: r.Token}, running: true, end: func() error { return nil }}
 		if reachErr = o.reach(ctx); reachErr == nil {
 			return o, nil
 		}
@@ -56,7 +52,7 @@ func (o *operator) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	var n httpd.AdminNode
-	if err := o.do(ctx, http.MethodGet, "/admin/node", nil, &n); err != nil {
+	if err := o.Do(ctx, http.MethodGet, "/admin/node", nil, &n); err != nil {
 		return err
 	}
 	o.node = n.Node
@@ -71,7 +67,7 @@ func offline(ctx context.Context, s *config.Settings) (*operator, error) {
 	}
 	const token = "in this process"
 	t := &local{handler: p.admin(token).Handler()}
-	o := &operator{client: &http.Client{Transport: t}, base: "http://node.invalid", token: token}
+	o := &operator{AdminClient: httpd.AdminClient{HTTP: &http.Client{Transport: t}, Base: "http://node.invalid", Token: token}}
 	o.end = func() error {
 		t.wg.Wait()
 		return p.close()
@@ -84,50 +80,6 @@ func offline(ctx context.Context, s *config.Settings) (*operator, error) {
 
 // close lets go of the node.
 func (o *operator) close() error { return o.end() }
-
-// do sends a request; in and out are JSON unless nil. What the node refuses is an
-// *httpd.AdminError.
-func (o *operator) do(ctx context.Context, method, path string, in, out any) error {
-	body, err := o.send(ctx, method, path, in)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	if out == nil {
-		return nil
-	}
-	return json.NewDecoder(body).Decode(out)
-}
-
-// send returns the body of a good answer, to be closed.
-func (o *operator) send(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, o.base+path, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+o.token)
-	resp, err := o.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode < http.StatusMultipleChoices {
-		return resp.Body, nil
-	}
-	defer resp.Body.Close()
-	refusal := new(httpd.AdminError)
-	if err := json.NewDecoder(resp.Body).Decode(refusal); err != nil || refusal.Text == "" {
-		return nil, fmt.Errorf("the node answers %s", resp.Status)
-	}
-	return nil, refusal
-}
 
 // userPath is the path of a user in the node's interface.
 func userPath(who, rest string) string { return "/admin/users/" + url.PathEscape(who) + rest }

@@ -88,7 +88,7 @@ func changedPeer(cmd *cobra.Command, o *operator, method, name, rest string, in 
 		return err
 	}
 	var p httpd.AdminPeer
-	if err := o.do(cmd.Context(), method, path, in, &p); err != nil {
+	if err := o.Do(cmd.Context(), method, path, in, &p); err != nil {
 		return err
 	}
 	printPeer(cmd.OutOrStdout(), p)
@@ -125,7 +125,7 @@ func unpinPeer(cmd *cobra.Command, o *operator, args []string) error {
 
 func listPeers(cmd *cobra.Command, o *operator, _ []string) error {
 	all := []httpd.AdminPeer{}
-	if err := o.do(cmd.Context(), http.MethodGet, "/admin/peers", nil, &all); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodGet, "/admin/peers", nil, &all); err != nil {
 		return err
 	}
 	if boolFlag(cmd, "json") {
@@ -148,7 +148,7 @@ func showPeer(cmd *cobra.Command, o *operator, args []string) error {
 		return err
 	}
 	var p httpd.AdminPeer
-	if err := o.do(cmd.Context(), http.MethodGet, path, nil, &p); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodGet, path, nil, &p); err != nil {
 		return err
 	}
 	if boolFlag(cmd, "json") {
@@ -245,7 +245,7 @@ func pingPeer(cmd *cobra.Command, o *operator, args []string) error {
 		return err
 	}
 	steps := []httpd.AdminStep{}
-	if err := o.do(cmd.Context(), http.MethodPost, path, nil, &steps); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodPost, path, nil, &steps); err != nil {
 		return err
 	}
 	failed := len(steps) == 0 || steps[len(steps)-1].Err != ""

@@ -31,7 +31,7 @@ func newReport() *cobra.Command {
 
 func listReports(cmd *cobra.Command, o *operator, _ []string) error {
 	reports := []httpd.AdminReport{}
-	if err := o.do(cmd.Context(), http.MethodGet, "/admin/reports", nil, &reports); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodGet, "/admin/reports", nil, &reports); err != nil {
 		return err
 	}
 	if boolFlag(cmd, "json") {

@@ -64,7 +64,7 @@ func standingPath(name string) (string, error) {
 
 func listStandings(cmd *cobra.Command, o *operator, _ []string) error {
 	all := []httpd.AdminStanding{}
-	if err := o.do(cmd.Context(), http.MethodGet, "/admin/reputation", nil, &all); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodGet, "/admin/reputation", nil, &all); err != nil {
 		return err
 	}
 	if boolFlag(cmd, "json") {
@@ -98,7 +98,7 @@ func explainedBy(cmd *cobra.Command, o *operator, method, name string, in any) e
 		return err
 	}
 	var e httpd.AdminExplained
-	if err := o.do(cmd.Context(), method, path, in, &e); err != nil {
+	if err := o.Do(cmd.Context(), method, path, in, &e); err != nil {
 		return err
 	}
 	_, err = io.WriteString(cmd.OutOrStdout(), e.Text)
@@ -126,7 +126,7 @@ func forgetStanding(cmd *cobra.Command, o *operator, args []string) error {
 }
 
 func pardonUser(cmd *cobra.Command, o *operator, args []string) error {
-	if err := o.do(cmd.Context(), http.MethodDelete, "/admin/complaints/"+url.PathEscape(args[0]), nil, nil); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodDelete, "/admin/complaints/"+url.PathEscape(args[0]), nil, nil); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "complaints about %s are dropped\n", args[0])
@@ -135,7 +135,7 @@ func pardonUser(cmd *cobra.Command, o *operator, args []string) error {
 
 func shareList(cmd *cobra.Command, o *operator, _ []string) error {
 	var list httpd.AdminList
-	if err := o.do(cmd.Context(), http.MethodGet, "/admin/reputation-list", nil, &list); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodGet, "/admin/reputation-list", nil, &list); err != nil {
 		return err
 	}
 	_, err := io.WriteString(cmd.OutOrStdout(), list.Text)
@@ -144,7 +144,7 @@ func shareList(cmd *cobra.Command, o *operator, _ []string) error {
 
 func exportStanding(cmd *cobra.Command, o *operator, _ []string) error {
 	var state json.RawMessage
-	if err := o.do(cmd.Context(), http.MethodGet, "/admin/reputation-state", nil, &state); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodGet, "/admin/reputation-state", nil, &state); err != nil {
 		return err
 	}
 	return printJSON(cmd.OutOrStdout(), state)
@@ -165,7 +165,7 @@ func importStanding(cmd *cobra.Command, o *operator, args []string) error {
 		return err
 	}
 	all := []httpd.AdminStanding{}
-	if err := o.do(cmd.Context(), http.MethodPut, "/admin/reputation-state", json.RawMessage(text), &all); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodPut, "/admin/reputation-state", json.RawMessage(text), &all); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%d nodes have a standing now\n", len(all))

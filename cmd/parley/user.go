@@ -83,7 +83,7 @@ func addUser(cmd *cobra.Command, o *operator, args []string) error {
 		return err
 	}
 	var u httpd.AdminUser
-	if err := o.do(cmd.Context(), http.MethodPost, "/admin/users", in, &u); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodPost, "/admin/users", in, &u); err != nil {
 		return explainUser(err, args[0])
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "added %s, %s\n", who(u), u.ID)
@@ -138,7 +138,7 @@ func newUserList() *cobra.Command {
 
 func listUsers(cmd *cobra.Command, o *operator, _ []string) error {
 	users := []httpd.AdminUser{}
-	if err := o.do(cmd.Context(), http.MethodGet, "/admin/users", nil, &users); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodGet, "/admin/users", nil, &users); err != nil {
 		return err
 	}
 	if boolFlag(cmd, "json") {
@@ -183,7 +183,7 @@ func setPassword(cmd *cobra.Command, o *operator, args []string) error {
 	}
 	var u httpd.AdminUser
 	in := httpd.AdminPassword{Password: password}
-	if err := o.do(cmd.Context(), http.MethodPut, userPath(args[0], "/password"), in, &u); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodPut, userPath(args[0], "/password"), in, &u); err != nil {
 		return explainUser(err, args[0])
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s has a new password and is signed out everywhere\n", who(u))
@@ -198,7 +198,7 @@ func newUserState(name, state, short, done string) *cobra.Command {
 		RunE: withOperator(func(cmd *cobra.Command, o *operator, args []string) error {
 			for _, login := range args {
 				var u httpd.AdminUser
-				err := o.do(cmd.Context(), http.MethodPut, userPath(login, "/state"), httpd.AdminState{State: state}, &u)
+				err := o.Do(cmd.Context(), http.MethodPut, userPath(login, "/state"), httpd.AdminState{State: state}, &u)
 				if err != nil {
 					return explainUser(err, login)
 				}
@@ -241,7 +241,7 @@ func deleteUser(cmd *cobra.Command, o *operator, args []string) error {
 		path += "?hard=1"
 	}
 	var u httpd.AdminUser
-	if err := o.do(cmd.Context(), http.MethodDelete, path, nil, &u); err != nil {
+	if err := o.Do(cmd.Context(), http.MethodDelete, path, nil, &u); err != nil {
 		return explainUser(err, args[0])
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "deleted %s, %s\n", who(u), u.ID)
@@ -253,7 +253,7 @@ func completeLogin(cmd *cobra.Command, _ []string, begin string) ([]cobra.Comple
 	var logins []cobra.Completion
 	list := withOperator(func(cmd *cobra.Command, o *operator, _ []string) error {
 		var users []httpd.AdminUser
-		err := o.do(cmd.Context(), http.MethodGet, "/admin/users", nil, &users)
+		err := o.Do(cmd.Context(), http.MethodGet, "/admin/users", nil, &users)
 		for _, u := range users {
 			if u.Login != "" && strings.HasPrefix(u.Login, begin) {
 				logins = append(logins, cobra.CompletionWithDesc(clean(u.Login), clean(u.Name)))

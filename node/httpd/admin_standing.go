@@ -47,7 +47,8 @@ type AdminExplained struct {
 
 var words = map[string]reputation.Pin{"auto": reputation.Auto, "allow": reputation.Allow, "deny": reputation.Deny}
 
-func wordOf(p reputation.Pin) string {
+// WordOf is how an operator says it.
+func WordOf(p reputation.Pin) string {
 	for w, pin := range words {
 		if pin == p {
 			return w
@@ -67,7 +68,7 @@ func (a *Admin) standings(*http.Request) (any, error) {
 func standingJSON(p reputation.Peer) AdminStanding {
 	round := func(v float64) float64 { return math.Round(v*100) / 100 }
 	s := AdminStanding{Peer: string(p.Name), Good: round(p.P), Bad: round(p.N), Lent: round(p.Loan), Blame: round(p.Blame),
-		Closed: p.Closed, Word: wordOf(p.Pin), Anchor: p.Anchor}
+		Closed: p.Closed, Word: WordOf(p.Pin), Anchor: p.Anchor}
 	if p.First != 0 {
 		s.First = time.Unix(0, int64(p.First)).UTC()
 	}

@@ -1,9 +1,7 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +32,8 @@ var ErrApart = errors.New("cluster: the node is a process of its own")
 
 // apart is a node that runs in a process of its own.
 type apart struct {
-	proc  *testnet.Process
-	token string // of its operator
+	proc     *testnet.Process
+	operator httpd.AdminClient
 }
 
 // Times of processes.
@@ -90,19 +88,9 @@ func (m *Machine) launch() error {
 	if err != nil {
 		return err
 	}
-	a := &apart{proc: proc}
-	var run struct{ Token string }
-	text, err := os.ReadFile(proc.Path("run.json"))
-	if err == nil {
-		err = json.Unmarshal(text, &run)
-	}
-	if err != nil {
-		return errors.Join(err, proc.Kill())
-	}
-	a.token = run.Token
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.apart = a
+	m.apart = &apart{proc, httpd.AdminClient{HTTP: http.DefaultClient, Base: proc.Admin, Token: proc.Token}}
 	m.starts++
 	m.c.plugged(m.no, true)
 	return nil
@@ -157,32 +145,7 @@ func (a *apart) dial() (client.Conn, error) {
 func (a *apart) do(method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTime)
 	defer cancel()
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, a.proc.Admin+path, body)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+a.token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // for people
-		return fmt.Errorf("cluster: %s %s is answered %s: %s", method, path, resp.Status, text)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.NewDecoder(resp.Body).Decode(out)
+	return a.operator.Do(ctx, method, path, in, out)
 }
 
 func (a *apart) addUser(login, password string) (protocol.UserID, error) {
@@ -192,8 +155,7 @@ func (a *apart) addUser(login, password string) (protocol.UserID, error) {
 }
 
 func (a *apart) setStanding(of protocol.Node, pin reputation.Pin) error {
-	word := map[reputation.Pin]string{reputation.Auto: "auto", reputation.Allow: "allow", reputation.Deny: "deny"}[pin]
-	return a.do(http.MethodPut, "/admin/reputation/"+url.PathEscape(string(of)), &httpd.AdminWord{Word: word}, nil)
+	return a.do(http.MethodPut, "/admin/reputation/"+url.PathEscape(string(of)), &httpd.AdminWord{Word: httpd.WordOf(pin)}, nil)
 }
 
 // unleash makes the node forget what it has counted of its own users.
