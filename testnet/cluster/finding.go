@@ -223,9 +223,7 @@ func nameOf(h Host, key *federation.Key) protocol.Node {
 
 // Search looks another node's key up in the DHT.
 func (m *Machine) Search(ctx context.Context, target *Machine) (dht.Search, error) {
-	m.mu.Lock()
-	r := m.run
-	m.mu.Unlock()
+	r := m.inside()
 	if r == nil || r.dht == nil {
 		return dht.Search{}, ErrDown
 	}

@@ -178,6 +178,13 @@ func (m *Machine) Up() bool {
 	return m.run != nil || m.apart != nil
 }
 
+// inside is the node that runs in this process; nil: it is down, or apart.
+func (m *Machine) inside() *running {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.run
+}
+
 // Starts is how often the node was started.
 func (m *Machine) Starts() int {
 	m.mu.Lock()
@@ -275,9 +282,7 @@ func (m *Machine) connect() (client.Conn, error) {
 
 // View reads the store of the node, if it runs.
 func (m *Machine) View(fn func(store.Tx) error) error {
-	m.mu.Lock()
-	r := m.run
-	m.mu.Unlock()
+	r := m.inside()
 	if r == nil {
 		return ErrDown
 	}
@@ -289,9 +294,7 @@ func (m *Machine) Linked(to *Machine) bool {
 	if a := m.outside(); a != nil {
 		return a.linked()[to.Name]
 	}
-	m.mu.Lock()
-	r := m.run
-	m.mu.Unlock()
+	r := m.inside()
 	return r != nil && r.mesh.Linked(to.Name)
 }
 
@@ -300,9 +303,7 @@ func (m *Machine) AddUser(ctx context.Context, login, password string) (protocol
 	if a := m.outside(); a != nil {
 		return a.addUser(login, password)
 	}
-	m.mu.Lock()
-	r := m.run
-	m.mu.Unlock()
+	r := m.inside()
 	if r == nil {
 		return "", ErrDown
 	}
@@ -315,9 +316,7 @@ func (m *Machine) Waiting() (int, error) {
 	if a := m.outside(); a != nil {
 		return a.waiting()
 	}
-	m.mu.Lock()
-	r := m.run
-	m.mu.Unlock()
+	r := m.inside()
 	if r == nil || r.store.isGone() {
 		return 0, nil
 	}
@@ -341,9 +340,7 @@ func (m *Machine) pin() federation.StaticPeer {
 
 // operate calls f with the node, as its operator, if it runs.
 func (m *Machine) operate(f func(n *node.Node) error) error {
-	m.mu.Lock()
-	r := m.run
-	m.mu.Unlock()
+	r := m.inside()
 	switch {
 	case r != nil:
 		return f(r.node)

@@ -156,9 +156,7 @@ func best(p *reputation.Peer) {
 
 // Question asks another node what it thinks of a third. refused: it has been asked too much.
 func (m *Machine) Question(ctx context.Context, of *Machine, about protocol.Node) (refused bool, err error) {
-	m.mu.Lock()
-	r := m.run
-	m.mu.Unlock()
+	r := m.inside()
 	if r == nil {
 		return false, ErrDown
 	}

@@ -62,9 +62,7 @@ func (m *Machine) Links() int {
 		}
 		return n
 	}
-	m.mu.Lock()
-	r := m.run
-	m.mu.Unlock()
+	r := m.inside()
 	if r == nil {
 		return 0
 	}

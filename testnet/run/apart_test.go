@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"parley/testnet"
-	"parley/testnet/checks"
 	"parley/testnet/scenario"
 	"parley/testnet/vtime"
 )
@@ -51,16 +50,7 @@ that = "lost + doubled + reordered + diverged == 0 and accepted > 20 and restart
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, i := range res.Invariants {
-		if i.Verdict == checks.Broken {
-			t.Errorf("invariant %d is broken: %s", i.Number, i.Why)
-		}
-	}
-	for _, c := range res.Checks {
-		if !c.Holds || c.Error != "" {
-			t.Errorf("%s does not hold %s: %v", c.That, c.Error, res.Figures)
-		}
-	}
+	holds(t, res)
 	if keys, err := os.ReadDir(o.Dir); err != nil || len(keys) < 3 {
 		t.Errorf("data of the nodes: %v, %v", keys, err)
 	}

@@ -21,6 +21,13 @@ func play(t *testing.T, text string) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
+	holds(t, res)
+	return res
+}
+
+// holds fails unless all that must hold of a run does.
+func holds(t *testing.T, res *Result) {
+	t.Helper()
 	for _, e := range res.Examples {
 		t.Error(e)
 	}
@@ -36,7 +43,6 @@ func play(t *testing.T, text string) *Result {
 		}
 	}
 	t.Log(res.Figures)
-	return res
 }
 
 const three = `

@@ -16,10 +16,10 @@ type Assault struct {
 }
 
 // Spam reports whether it consists of messages.
-func (a *Assault) Spam() bool { return !a.Lies() && a.Kind != "flood" }
+func (a *Attackers) Spam() bool { return !a.Lies() && a.Kind != "flood" }
 
 // Lies reports whether nodes tell untrue things of others.
-func (a *Assault) Lies() bool { return a.Kind == "slander" || a.Kind == "praise" }
+func (a *Attackers) Lies() bool { return a.Kind == "slander" || a.Kind == "praise" }
 
 // parent is what stands behind a node's own name in its domain.
 func (n *Nodes) parent() string {
@@ -125,7 +125,7 @@ func (r *reader) attackNeeds(key string, a *Attackers) bool {
 		return false
 	}
 	good := r.fits(key, a.Kind, needed, map[string]bool{"nodes": len(a.Nodes) > 0, "users": len(a.Users) > 0, "targets": len(a.Targets) > 0})
-	if one := (&Assault{Attackers: *a}); !one.Spam() && len(a.To) > 0 {
+	if !a.Spam() && len(a.To) > 0 {
 		r.wrong(key+".to", "%q has no to", a.Kind)
 		good = false
 	}
