@@ -144,7 +144,7 @@ function paintChat() {
   const state = standing(t);
   if ($('chat-about').textContent !== state) $('chat-about').textContent = state;
   $('chat-about').classList.toggle('typing', t.typing.size > 0);
-  $('members-open').hidden = !isGroup(t.id);
+  $('members-open').hidden = !isGroup(t.id) || t.acs.mode === undefined; // what the dialog offers depends on the mode
   $('stranger').hidden = !t.asks;
   $('composer').hidden = t.asks;
   const mute = t.acs.mode !== undefined && !t.can('W');

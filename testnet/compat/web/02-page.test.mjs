@@ -126,6 +126,8 @@ B('page', 'one who is banned cannot write, and can again when let in', async () 
   await a.newGroup('Tea party');
   await a.addMember(b.name);
   await b.openChat('Tea party');
+  await b.send('here I am');
+  await a.message('here I am').waitFor();
   const owner = await h.connect();
   await owner.t.loginBasic(a.login, a.pass);
   const [group, user] = [await a.page.evaluate(() => decodeURIComponent(location.hash.slice(1))), await b.id()];

@@ -89,9 +89,12 @@ export async function open(kind, who, { at, ...options } = {}) {
     ws.on('framesent', f => w.wire.push(`> ${f.payload}`));
     ws.on('framereceived', f => w.wire.push(`< ${f.payload}`));
   });
-  await context.addInitScript(() => { // lets a case cut the connection
-    window.WebSocket = class extends WebSocket { constructor(...args) { super(...args); window.lastSocket = this; } };
-  });
+  await context.addInitScript(lag => { // lets a case cut the connection
+    window.WebSocket = class extends WebSocket {
+      constructor(...args) { super(...args); window.lastSocket = this; }
+      send(frame) { lag ? setTimeout(() => this.readyState > 1 || super.send(frame), lag) : super.send(frame); }
+    };
+  }, Number(process.env.LAG_MS)); // LAG_MS=800: what a case takes for granted that a slow machine or network does not give
   const served = !process.env.FROM_DISK && await client.served; // FROM_DISK=1: to work on the page without building the node
   await context.route('**/*', route => answer(route, client, served, w));
   await w.page.goto(client.base + '/');

@@ -97,10 +97,11 @@ export class WebApp {
   texts() { return this.page.locator('#scroller > li:not(.meta) .message-content').allInnerTexts(); }
 
   async type(text) { await this.page.locator('#send-message-input').pressSequentially(text); }
+  // send waits until the server has it: what is written before the app is attached, it publishes in another order.
   async send(text) {
     await this.page.fill('#send-message-input', text);
     await this.page.press('#send-message-input', 'Enter');
-    await this.message(text, 'right').waitFor();
+    await this.mark(text, 'sent');
   }
 
   // mark waits for the sign of delivery: 'done' sent, 'done_all' received, read: the same in blue.
