@@ -422,11 +422,12 @@ func Jitter(d time.Duration) time.Duration {
 }
 
 // await returns the link, made if need be. It fails with protocol.Busy if the peer
-// cannot be reached, or has just not been.
+// cannot be reached, or has just not been and is not tried again in time.
 func (p *remote) await(ctx context.Context) (*link, error) {
 	p.load()
+	end, ends := ctx.Deadline()
 	p.mu.Lock()
-	if p.link != nil || p.row > 0 && time.Now().Before(p.next) {
+	if p.link != nil || p.row > 0 && time.Now().Before(p.next) && (!ends || end.Before(p.next)) {
 		defer p.mu.Unlock()
 		if p.link != nil {
 			return p.link, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type finds struct {
 type find struct {
 	done  chan struct{}
 	found *protocol.SubDesc // nil: nothing; set before done is closed
+	card  *s2s.Card         // of whom was found, if it is a user
 	err   error             // why this cannot be known now
 	until time.Time         // zero: under way
 }
@@ -104,8 +106,8 @@ func (n *Node) find(by protocol.UserID, alias string, at protocol.Node) (*protoc
 		return nil, err
 	}
 	if mine {
-		found, err := n.askHandle(alias, at)
-		n.finds.end(f, found, err)
+		found, card, err := n.askHandle(alias, at)
+		n.finds.end(f, found, card, err)
 	}
 	<-f.done // within askTime
 	return f.found, f.err
@@ -133,7 +135,7 @@ func (l *finds) begin(by protocol.UserID, handle string) (f *find, mine bool, er
 	return f, true, nil
 }
 
-func (l *finds) end(f *find, found *protocol.SubDesc, err error) {
+func (l *finds) end(f *find, found *protocol.SubDesc, card *s2s.Card, err error) {
 	memory := foundMemory
 	switch {
 	case err != nil:
@@ -144,8 +146,21 @@ func (l *finds) end(f *find, found *protocol.SubDesc, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asking--
-	f.found, f.err, f.until = found, err, time.Now().Add(memory)
+	f.found, f.card, f.err, f.until = found, card, err, time.Now().Add(memory)
 	close(f.done)
+}
+
+// card is that of a user who has just been found; nil if none was.
+func (l *finds) card(u protocol.UserID) *s2s.Card {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.asked {
+		if f.card != nil && f.card.User == u && now.Before(f.until) {
+			return f.card
+		}
+	}
+	return nil
 }
 
 // forget makes room for one more answer.
@@ -177,35 +192,35 @@ func (n *Node) isNode(name protocol.Node) bool {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		n.log.Error("what is known of a node cannot be read", "peer", name, "err", err)
 	}
-	return err == nil && !p.Seen.IsZero()
+	return err == nil && (!p.Seen.IsZero() || len(p.Pin) > 0) || slices.Contains(n.cfg.Trusted, name)
 }
 
-// askHandle asks a node who has a handle there; nil if nobody whom it shows. Errors:
-// Busy, Timeout.
-func (n *Node) askHandle(alias string, at protocol.Node) (*protocol.SubDesc, error) {
+// askHandle asks a node who has a handle there, and returns the line to show and, of a
+// user, the card; nil if nobody whom it shows. Errors: Busy, Timeout.
+func (n *Node) askHandle(alias string, at protocol.Node) (*protocol.SubDesc, *s2s.Card, error) {
 	ctx, stop := context.WithTimeout(n.outside, askTime)
 	defer stop()
 	a, err := n.ask(ctx, at, &s2s.Ask{Handle: alias})
 	switch {
 	case err != nil && !n.isNode(at): // it is an e-mail address, most likely
-		return nil, nil
+		return nil, nil, nil
 	case errors.Is(err, protocol.Timeout):
-		return nil, &protocol.Error{Fault: protocol.Timeout, What: "sub", Err: err}
+		return nil, nil, &protocol.Error{Fault: protocol.Timeout, What: "sub", Err: err}
 	case errors.Is(err, protocol.Busy), errors.Is(err, protocol.TooMany):
-		return nil, &protocol.Error{Fault: protocol.Busy, What: "sub", Err: err}
+		return nil, nil, &protocol.Error{Fault: protocol.Busy, What: "sub", Err: err}
 	case err != nil:
 		n.log.Debug("a handle is not found", "peer", at, "err", err)
-		return nil, nil
+		return nil, nil, nil
 	}
 	d := foundAbroad(a, at)
 	if d == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	d.Private = jsonStrings([]string{aliasPrefix + ":" + alias + "@" + string(at)})
 	if err := n.offerFiles(at, d.Public); err != nil {
 		n.log.Error("a picture on another node cannot be fetched", "err", err)
 	}
-	return d, nil
+	return d, a.Card, nil
 }
 
 // foundAbroad is the line that a client shows; nil if the answer is none that a node

@@ -227,8 +227,13 @@ func (p *p2p) transfer(*request, *member, protocol.Mode) error { return protocol
 
 // offers implements policy.
 func (p *p2p) offers(who Identity) protocol.Mode {
-	if u, err := p.n.lookUp(p.t.id.Peer(who.User)); err == nil {
+	peer := p.t.id.Peer(who.User)
+	u, err := p.n.lookUp(peer)
+	switch {
+	case err == nil:
 		return u.Defacs.For(who.Level)
+	case errors.Is(err, protocol.NotFound) && p.n.remote(peer): // it could not be asked yet
+		return remoteDefacs.For(who.Level)
 	}
 	return protocol.None
 }

@@ -104,7 +104,8 @@ func (r *room) tellChange(tx store.Tx, old, now, other *store.Sub) error {
 	}
 	local, remote := r.ends()
 	mine, theirs := now, now
-	if now.User == local && now.Want.Has(protocol.Write) && !old.Want.Has(protocol.Write) {
+	accepts := now.User == local && now.Want.Has(protocol.Write) && !old.Want.Has(protocol.Write)
+	if accepts {
 		if err := r.answered(tx, remote); err != nil {
 			return err
 		}
@@ -124,52 +125,10 @@ func (r *room) tellChange(tx store.Tx, old, now, other *store.Sub) error {
 			return nil
 		}
 	}
-	return r.tellMode(tx, mine, theirs, false)
-}
-
-// tellMarks queues how far our user has come, as the last message of the other that
-// is covered; not to a stranger.
-func (r *room) tellMarks(tx store.Tx, m *member, old, now store.Marks) error {
-	p := r.envelope(r.n.wall())
-	if p == nil || m.sub.User != p.From || !r.confides() {
-		return nil
-	}
-	p.Marks = &s2s.Marks{}
-	var err error
-	if p.Marks.Recv, err = r.covered(tx, p.To, old.Recv, now.Recv); err != nil {
+	if err := r.tellMode(tx, mine, theirs, false); err != nil || !accepts || !theirs.Given.Has(protocol.Presence) {
 		return err
 	}
-	if p.Marks.Read, err = r.covered(tx, p.To, old.Read, now.Read); err != nil {
-		return err
-	}
-	if p.Marks.Recv == nil && p.Marks.Read == nil {
-		return nil
-	}
-	key := "marks\x00" + string(r.t.id)
-	if p.Marks.Read == nil {
-		key = "recv\x00" + string(r.t.id) // must not replace one that says more
-	}
-	return r.send(tx, key, p)
-}
-
-// covered names the last message of a user that a mark has newly passed, nil if none.
-func (r *room) covered(tx store.Tx, by protocol.UserID, old, now int) (*s2s.Name, error) {
-	for m, err := range tx.History(r.t.id, old+1, now+1) {
-		if err != nil {
-			return nil, err
-		}
-		if m.From == by {
-			return nameOf(m), nil
-		}
-	}
-	return nil, nil
-}
-
-// confides reports whether our user lets the other see presence, receipts and typing.
-func (r *room) confides() bool {
-	local, remote := r.ends()
-	mine, theirs := r.members[local], r.members[remote]
-	return mine.live() && theirs.live() && mine.sub.Want.Has(protocol.Write) && theirs.sub.Given.Has(protocol.Presence)
+	return r.sendMarks(tx, store.Marks{}, r.members[local].marks) // what was read of a stranger was kept back
 }
 
 // tellDelete queues a deletion for all.
@@ -408,39 +367,6 @@ func (p *p2p) receiveMode(post *s2s.Post) error {
 	if oldTheirs.Live() && !their.Live() {
 		p.presAcs(q, theirs, &protocol.Acs{Want: "N", Given: "N"})
 		p.presMeAll(post.To, protocol.Pres{What: "off"})
-	}
-	return nil
-}
-
-// receiveMarks moves how far the other has come.
-func (p *p2p) receiveMarks(post *s2s.Post) error {
-	m := p.members[post.From]
-	if m == nil || !m.live() {
-		return nil
-	}
-	marks := map[string]*s2s.Name{"recv": post.Marks.Recv, "read": post.Marks.Read}
-	seqs := map[string]int{}
-	err := p.n.store.View(func(tx store.Tx) error {
-		for what, name := range marks {
-			if name == nil {
-				continue
-			}
-			seq, err := tx.Named(p.t.id, name.From, name.Origin, name.Tag)
-			if err != nil {
-				return err
-			}
-			seqs[what] = seq
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, what := range []string{"read", "recv"} {
-		q := p.n.remoteRequest(post.From, &protocol.Request{Note: &protocol.Note{What: what, Seq: seqs[what]}})
-		if err := p.mark(q, m, q.in.Note); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -83,27 +83,40 @@ func (n *Node) meet(by, u protocol.UserID) error {
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	c := n.finds.card(u)
+	if c == nil {
+		if c, err = n.askCard(by, u); err != nil || c == nil {
+			return err
+		}
+	}
+	return n.store.Update(func(tx store.Tx) error {
+		_, err := putCard(tx, c, n.wall())
+		return err
+	})
+}
+
+// askCard asks the node of a user for the card; nil if it cannot be had in time. Errors:
+// NotFound, TooMany (by this user).
+func (n *Node) askCard(by, u protocol.UserID) (*s2s.Card, error) {
 	if n.cfg.Network.Away(u.Node()) {
-		return nil
+		return nil, nil
 	}
 	if !n.standing.trusts(u.Node()) && !n.finds.users.allow(time.Now(), string(by)) {
-		return protocol.TooMany
+		return nil, protocol.TooMany
 	}
 	ctx, stop := context.WithTimeout(n.outside, askTime)
 	defer stop()
 	a, err := n.ask(ctx, u.Node(), &s2s.Ask{Card: u})
 	switch {
 	case errors.Is(err, protocol.NotFound), errors.Is(err, protocol.Denied):
-		return protocol.NotFound // which of both is not told
-	case err != nil: // not reached in time
-		return nil
+		return nil, protocol.NotFound // which of both is not told
+	case err != nil:
+		n.log.Debug("a user of another node is not known yet", "peer", u.Node(), "err", err)
+		return nil, nil
 	case a.Card == nil || a.Card.User != u:
-		return protocol.NotFound
+		return nil, protocol.NotFound
 	}
-	return n.store.Update(func(tx store.Tx) error {
-		_, err := putCard(tx, a.Card, n.wall())
-		return err
-	})
+	return a.Card, nil
 }
 
 // answerCard gives a peer the card of one of our users.

@@ -170,6 +170,7 @@ export class Chat {
   #describe(t, desc) {
     for (const key of ['public', 'private', 'acs', 'touched', 'online', 'seen', 'subcnt', 'chan']) if (key in desc) t[key] = desc[key];
     for (const key of ['seq', 'read', 'recv']) t[key] = Math.max(t[key], desc[key] ?? 0);
+    if (t.attached && !t.loaded && t.can('R')) this.#load(t).catch(() => {});
   }
 
   #erase(t, { clear, delseq }) {
@@ -290,16 +291,24 @@ export class Chat {
     try {
       await this.wire.request('sub', { topic: t.id, get: { what: 'desc sub' } });
       t.attached = true;
-      await Promise.all([
-        t.last ? this.#catchUp(t, t.last) : this.#page(t),
-        this.wire.request('get', { topic: t.id, what: 'del', del: { since: t.clear + 1 } }).catch(() => {}),
-      ]);
+      t.loaded = false;
+      await this.#load(t);
     } finally {
       t.attaching = false;
     }
     this.#acknowledge(t);
     this.#settle(t);
     this.#detach(t);
+  }
+
+  // load fetches what was missed, as soon as it may be read: to some groups one is only invited.
+  async #load(t) {
+    if (t.loaded || t.acs.mode !== undefined && !t.can('R')) return;
+    t.loaded = true;
+    await Promise.all([
+      t.last ? this.#catchUp(t, t.last) : this.#page(t),
+      this.wire.request('get', { topic: t.id, what: 'del', del: { since: t.clear + 1 } }).catch(() => {}),
+    ]);
   }
 
   // history asks for messages, newest first, and returns how many came.

@@ -13,6 +13,7 @@ export class Topic {
     this.members = new Map(); // user → {public, read, recv, online, acs}
     this.typing = new Map(); // user → timer
     this.attached = false;
+    this.loaded = false; // what is shown has been fetched since
     this.complete = false; // the oldest message is here
   }
 

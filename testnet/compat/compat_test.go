@@ -3,25 +3,17 @@ package compat
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"parley/federation"
-	"parley/protocol"
 	"parley/testnet"
 )
 
 // Every case comes from 127.0.0.1, so limits per address are lifted; small
 // groups and short calls make the cases about their limits affordable.
 const common = `
-[node]
-name = "localhost"
-
 [limits]
 max_subscribers = 8
 signup_rate = 1000.0
@@ -86,7 +78,10 @@ func TestFederated(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), budget)
 	defer cancel()
-	a, b := linked(t, build(t))
+	a, b, err := Linked(ctx, build(t), t.TempDir(), confirming)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer stop(t, a)
 	defer stop(t, b)
 	start := time.Now()
@@ -100,42 +95,6 @@ func TestFederated(t *testing.T) {
 	}
 	report(t, cases)
 	t.Logf("%d cases in %.1f s", len(cases), time.Since(start).Seconds())
-}
-
-// linked starts two nodes that know and trust each other.
-func linked(t *testing.T, binary string) (a, b *testnet.Process) {
-	t.Helper()
-	type side struct {
-		name      protocol.Node
-		data, key string
-		at        netip.AddrPort
-	}
-	var sides [2]side
-	for i, name := range []protocol.Node{"a.localhost", "b.localhost"} {
-		s := side{name: name, data: filepath.Join(t.TempDir(), string(name))}
-		if err := os.MkdirAll(s.data, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		key, err := federation.CreateKey(filepath.Join(s.data, federation.KeyFile))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.key = key.Pin()
-		if s.at, err = testnet.FreeUDP(); err != nil {
-			t.Fatal(err)
-		}
-		sides[i] = s
-	}
-	start := func(own, other side) *testnet.Process {
-		config := strings.Replace(confirming, `name = "localhost"`, fmt.Sprintf("name = %q", own.name), 1) +
-			testnet.Peering(own.at, "", other.name, other.at.String(), other.key)
-		p, err := testnet.Start(t.Context(), testnet.Options{Binary: binary, Data: own.data, Config: config})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	return start(sides[0], sides[1]), start(sides[1], sides[0])
 }
 
 // here is this folder; the test is skipped if what it needs is not installed.

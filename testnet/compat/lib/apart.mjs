@@ -1,6 +1,10 @@
 // Cases that presume that all users are of one node, and why users of two see something else (spec/client.md,
 // spec/link.md). They are skipped where the users of a case are of two nodes (PEER); nothing else may be.
 const why = {
+  'who is not known and of another node is answered before anything else (web/03-strangers)': [
+    'web app: find, first message, unread badge, presence, typing',
+    'page: find, first message, unread, ticks, presence, typing',
+  ],
   'tags are looked for at one node only; of another one a handle is asked for': [
     'find: one tag: users and groups; rows carry topic, public, acs.mode, private=[matched]',
     'find: through the SDK: fnd topic fills contacts',

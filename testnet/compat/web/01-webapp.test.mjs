@@ -1,15 +1,17 @@
 // The unmodified tinode-webapp: what people do with it, in two or three windows.
-import { B, clients, content, picture } from './browser.mjs';
+import { B, clients, content, handle, picture } from './browser.mjs';
 import { WebApp } from './webapp.mjs';
 import * as h from '../lib/h.mjs';
 const { assert } = h;
 
+const known = w => handle(w).replace(/^[^@]*$/, 'basic:$&');
+
 // Two people, each in a window; alice has found bob, written to him, and he has the chat open.
 async function pair() {
   const [a, b] = await Promise.all([(await WebApp.start('alice')).register(), (await WebApp.start('bob')).register()]);
-  await a.find(`basic:${b.login}`, b.name);
+  await a.find(known(b), b.name);
   await a.send('hello bob');
-  await b.openChat(a.name);
+  await b.meet(a.name);
   await b.message('hello bob', 'left').waitFor();
   return [a, b];
 }
@@ -29,14 +31,14 @@ B('web app', 'register, log out, wrong password, log in', async () => {
 
 B('web app', 'a login that is taken is refused in words', async () => {
   const a = await (await WebApp.start('alice')).register();
-  const b = await WebApp.start('bob');
+  const b = await WebApp.start('somebody');
   await b.fillSignUp({ login: a.login, pass: 'another-one', name: 'Somebody else' });
   await b.error(/duplicate|exists|taken/i).waitFor();
 });
 
 B('web app', 'find, first message, unread badge, presence, typing', async () => {
   const [a, b] = await Promise.all([(await WebApp.start('alice')).register(), (await WebApp.start('bob')).register()]);
-  await a.find(`basic:${b.login}`, b.name);
+  await a.find(known(b), b.name);
   await a.send('hello bob');
   await a.mark('hello bob', 'sent');
   await b.unread(a.name).filter({ hasText: /^1$/ }).waitFor();
@@ -99,9 +101,9 @@ B('web app', 'a picture and a file reach the other side and can be had again', a
 B('web app', 'reload keeps the login and shows the history', async () => {
   const a = await (await WebApp.start('alice')).register({ stay: true });
   const b = await (await WebApp.start('bob')).register();
-  await b.find(`basic:${a.login}`, a.name);
+  await b.find(known(a), a.name);
   for (const text of ['one', 'two', 'three']) await b.send(text);
-  await a.openChat(b.name);
+  await a.meet(b.name);
   await a.message('three').waitFor();
   const home = new URL('/', a.page.url()).href;
   await a.page.goto('about:blank'); // what comes in while its page goes away, the app can miss for good

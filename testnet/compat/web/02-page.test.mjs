@@ -1,5 +1,5 @@
 // The page built into the node, alone and beside the web app.
-import { B, BASE, content, picture } from './browser.mjs';
+import { B, BASE, content, handle, picture } from './browser.mjs';
 import { Page } from './page.mjs';
 import { WebApp } from './webapp.mjs';
 import * as h from '../lib/h.mjs';
@@ -8,9 +8,9 @@ const { assert } = h;
 // Two people, each in a window; alice has found bob, written to him, and he has the chat open.
 async function pair() {
   const [a, b] = await Promise.all([(await Page.start('alice')).register(), (await Page.start('bob')).register()]);
-  await a.find(b.login, b.name);
+  await a.find(handle(b), b.name);
   await a.send('hello bob');
-  await b.openChat(a.name);
+  await b.meet(a.name);
   await b.message('hello bob').waitFor();
   return [a, b];
 }
@@ -24,7 +24,7 @@ B('page', 'register, log out, wrong password, log in; a taken login is refused i
   await a.trySignIn(a.login, 'wrong one');
   await a.trouble('Login or password is wrong').waitFor();
   await a.signIn(a);
-  const b = await Page.start('bob');
+  const b = await Page.start('somebody');
   await b.fillSignUp({ login: a.login, pass: 'another-one', name: 'Somebody else' });
   await b.trouble('taken').waitFor();
   clean(a, b);
@@ -34,7 +34,7 @@ B('page', 'find, first message, unread, ticks, presence, typing', async () => {
   const [a, b] = await Promise.all([(await Page.start('alice')).register(), (await Page.start('bob')).register()]);
   await a.search('nobody-of-this-name');
   await a.page.getByText('Nobody found').waitFor();
-  await a.find(b.login, b.name);
+  await a.find(handle(b), b.name);
   await a.send('hello bob');
   await a.mark('hello bob', 'received');
   await a.send('two\nlines and https://example.com/a?b=1.');
@@ -128,7 +128,7 @@ B('page', 'one who is banned cannot write, and can again when let in', async () 
   await b.openChat('Tea party');
   await b.send('here I am');
   await a.message('here I am').waitFor();
-  const owner = await h.connect();
+  const owner = await h.connect({ base: BASE });
   await owner.t.loginBasic(a.login, a.pass);
   const [group, user] = [await a.page.evaluate(() => decodeURIComponent(location.hash.slice(1))), await b.id()];
   const g = owner.t.getTopic(group);
@@ -143,7 +143,7 @@ B('page', 'one who is banned cannot write, and can again when let in', async () 
 
 B('page', 'a long absence leaves no gap', async () => {
   const a = await (await Page.start('alice')).register();
-  const b = await h.user();
+  const b = await h.user({ base: BASE });
   const text = i => `number ${i}.`;
   await b.t.getTopic(await a.id()).subscribe();
   await b.t.publish(await a.id(), text(0));
@@ -164,14 +164,14 @@ B('page', 'group: create, add, talk, remove, leave', async () => {
   await a.newGroup('Tea party');
   await a.addMember(b.name);
   await a.members(async box => {
-    await box.getByLabel('Find people to add').fill(c.login);
+    await box.getByLabel('Find people to add').fill(handle(c));
     await box.getByLabel('Find people to add').press('Enter');
     await box.getByRole('button', { name: `Add ${c.name}` }).click();
     await box.getByRole('button', { name: `Remove ${c.name}` }).waitFor();
   });
   await a.send('who takes milk?');
   await b.openChat('Tea party');
-  await c.openChat('Tea party');
+  await c.meet('Tea party');
   await b.message('who takes milk?').waitFor();
   await b.send('I do');
   await c.message('I do').filter({ hasText: b.name }).waitFor();
@@ -200,9 +200,7 @@ B('page', 'two windows of one user agree', async () => {
   await again.openChat(b.name);
   await again.send('two');
   await a.own('two').waitFor();
-  await a.page.locator('#profile').click();
-  await a.page.locator('#ask').getByLabel('Your name').fill('Alice the Second');
-  await a.page.getByRole('button', { name: 'Save' }).click();
+  await a.rename('Alice the Second');
   await b.header('Alice the Second').waitFor();
   await again.page.locator('#profile').filter({ hasText: 'Alice the Second' }).waitFor();
   clean(a, b, again);
@@ -222,7 +220,7 @@ B('page', 'what others send is never markup', async () => {
   const evil = '<img src=x onerror="document.title=\'hacked\'"><script>document.title="hacked"</script>';
   await a.send(evil);
   await b.message(evil).waitFor();
-  const c = await h.user({ fn: evil });
+  const c = await h.user({ fn: evil, base: BASE });
   await c.t.getTopic(await a.id()).subscribe();
   await c.t.publish(await a.id(), { txt: 'click here', fmt: [{ at: 0, len: 5, key: 0 }, { at: 6, len: 4, key: 1 }, { at: 0, len: 9e9, tp: '<b>' }, null, 7],
     ent: [{ tp: 'LN', data: { url: 'javascript:document.title="hacked"' } }, { tp: 'IM', data: { ref: 'https://elsewhere.example/x.png', mime: 'image/png' } }, null] });
@@ -237,7 +235,7 @@ B('page', 'it fits a phone and works by keyboard', async () => {
   const a = await (await Page.start('alice', { viewport: { width: 360, height: 640 } })).register();
   const b = await (await Page.start('bob')).register();
   await a.page.keyboard.press('Control+k');
-  await a.page.keyboard.type(b.login);
+  await a.page.keyboard.type(handle(b));
   await a.page.keyboard.press('Enter');
   await a.page.locator('#found-list a').focus();
   await a.page.keyboard.press('Enter');
@@ -261,9 +259,9 @@ B('page', 'it fits a phone and works by keyboard', async () => {
 B('page', 'talks with the web app: messages, ticks, reply, edit, picture', async () => {
   const a = await (await Page.start('alice')).register();
   const b = await (await WebApp.start('bob', { at: BASE })).register();
-  await a.find(b.login, b.name);
+  await a.find(handle(b), b.name);
   await a.send('hello bob');
-  await b.openChat(a.name);
+  await b.meet(a.name);
   await a.mark('hello bob', 'read');
   await b.reply('hello bob', 'hello to you');
   await a.message('hello to you').locator('blockquote').filter({ hasText: 'hello bob' }).waitFor();

@@ -14,6 +14,7 @@ const compat = dirname(dirname(fileURLToPath(import.meta.url)));
 const npm = join(compat, 'node_modules');
 export const BASE = new URL(process.env.BASE || 'http://127.0.0.1:6060').origin;
 const WEBBASE = new URL(process.env.WEBBASE || BASE).origin;
+export const PEER = process.env.PEER && new URL(process.env.PEER).origin; // a second node: whoever is called bob or carol is there
 const WAIT_MS = 20_000; // for whatever a case waits for: a condition of the document, never a time; long, for a busy machine
 
 // The two clients: where the server that serves them is, how its index.html is known, and where they are on disk.
@@ -71,9 +72,16 @@ async function evidence(windows) {
   return lines.length ? `\n${lines.join('\n')}` : '';
 }
 
+// handle is what a person tells others, to be found by: the login, and on another node than theirs the address.
+export function handle(w) {
+  const id = w.wire.map(frame => /"user":"usr[^"@]+@([^"]+)"/.exec(frame)).find(Boolean);
+  return PEER ? `${w.login}@${id[1]}` : w.login;
+}
+
 // open shows a client in a window of its own: {page, context, complaints}. `at` is another server to use it on than
 // its own; the other options are Playwright's for a context.
 export async function open(kind, who, { at, ...options } = {}) {
+  if (PEER && /^(bob|carol)/.test(who)) at = PEER;
   browser ??= chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
   const client = at && at !== clients[kind].base ? { ...clients[kind], base: at } : clients[kind];
   client.served ??= fetch(client.base + '/').then(async r => (await r.text()).includes(client.sign));

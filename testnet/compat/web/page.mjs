@@ -1,6 +1,6 @@
 // The page built into the node as a person uses it. Everything waits for what it shows.
 import * as h from '../lib/h.mjs';
-import { open } from './browser.mjs';
+import { open, PEER } from './browser.mjs';
 
 export class Page {
   static async start(who, options) { return Object.assign(new Page(), await open('page', who, options)); }
@@ -46,6 +46,12 @@ export class Page {
     await this.page.getByLabel('Password').waitFor();
   }
 
+  async rename(name) {
+    await this.page.locator('#profile').click();
+    await this.page.locator('#ask').getByLabel('Your name').fill(name);
+    await this.page.getByRole('button', { name: 'Save' }).click();
+  }
+
   inside() { return this.page.locator('#profile').filter({ hasText: this.name }).waitFor(); }
   trouble(text) { return this.page.getByRole('alert').filter({ hasText: text }); }
   header(name) { return this.page.locator('#chat-name').filter({ hasText: name }); }
@@ -65,6 +71,13 @@ export class Page {
 
   async openChat(name) {
     await this.contact(name).click();
+    await this.ready(name);
+  }
+
+  // meet opens the chat with somebody new; who is from another node is accepted.
+  async meet(name) {
+    await this.contact(name).click();
+    if (PEER) await this.page.getByRole('button', { name: 'Accept' }).click();
     await this.ready(name);
   }
 

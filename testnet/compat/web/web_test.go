@@ -19,6 +19,31 @@ const budget = 5 * time.Minute
 // TestWeb drives the unmodified web app, served by one node, and the built-in
 // page, served by another.
 func TestWeb(t *testing.T) {
+	dir, binary := needed(t)
+	page := serve(t, binary, "")
+	app := serve(t, binary, "[http]\nweb = '"+filepath.Join(dir, "node_modules", "tinode-webapp")+"'\n")
+	run(t, compat.Suite{Dir: dir, Base: page.HTTP, Env: []string{"WEBBASE=" + app.HTTP}})
+}
+
+// TestWebFederated drives both with alice on one node, and bob and carol on another.
+func TestWebFederated(t *testing.T) {
+	if os.Getenv("PARLEY_LONG") == "" {
+		t.Skip("PARLEY_LONG is not set")
+	}
+	dir, binary := needed(t)
+	a, b, err := compat.Linked(t.Context(), binary, t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped(t, a)
+	stopped(t, b)
+	run(t, compat.Suite{Dir: dir, Base: a.HTTP, Env: []string{"PEER=" + b.HTTP}})
+}
+
+// needed is the folder of the suite, and the program; the test is skipped if what it needs
+// is not installed.
+func needed(t *testing.T) (dir, binary string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("-short")
 	}
@@ -32,17 +57,19 @@ func TestWeb(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), budget)
-	defer cancel()
-	binary, err := testnet.Build(ctx, t.TempDir())
-	if err != nil {
+	if binary, err = testnet.Build(t.Context(), t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	page := serve(ctx, t, binary, "")
-	app := serve(ctx, t, binary, "[http]\nweb = '"+filepath.Join(dir, "node_modules", "tinode-webapp")+"'\n")
+	return dir, binary
+}
 
+func run(t *testing.T, s compat.Suite) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), budget)
+	defer cancel()
+	s.Cases, s.Files = []string{"web"}, 2
 	start := time.Now()
-	cases, err := compat.Run(ctx, compat.Suite{Dir: dir, Cases: []string{"web"}, Base: page.HTTP, Files: 2, Env: []string{"WEBBASE=" + app.HTTP}})
+	cases, err := compat.Run(ctx, s)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			switch c.Result {
@@ -59,14 +86,18 @@ func TestWeb(t *testing.T) {
 	t.Logf("%d cases in %.1f s", len(cases), time.Since(start).Seconds())
 }
 
-// serve starts a node, and at the end of the test stops it and shows what it
-// said if the test failed.
-func serve(ctx context.Context, t *testing.T, binary, config string) *testnet.Process {
+func serve(t *testing.T, binary, config string) *testnet.Process {
 	t.Helper()
-	node, err := testnet.Start(ctx, testnet.Options{Binary: binary, Data: filepath.Join(t.TempDir(), "data"), Config: config})
+	node, err := testnet.Start(t.Context(), testnet.Options{Binary: binary, Data: filepath.Join(t.TempDir(), "data"), Config: config})
 	if err != nil {
 		t.Fatal(err)
 	}
+	stopped(t, node)
+	return node
+}
+
+// stopped stops the node at the end of the test and shows what it said if the test failed.
+func stopped(t *testing.T, node *testnet.Process) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -77,5 +108,4 @@ func serve(ctx context.Context, t *testing.T, binary, config string) *testnet.Pr
 			t.Logf("the node's last words:\n%s", node.Output())
 		}
 	})
-	return node
 }

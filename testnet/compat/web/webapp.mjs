@@ -1,6 +1,6 @@
 // The unmodified tinode-webapp as a person uses it. Everything waits for what it shows.
 import * as h from '../lib/h.mjs';
-import { open } from './browser.mjs';
+import { open, PEER } from './browser.mjs';
 
 const icon = name => `i.material-icons:text-is("${name}")`;
 const exact = s => new RegExp(`^${s.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
@@ -88,6 +88,13 @@ export class WebApp {
   async openChat(name) {
     await this.contact(name).click();
     await this.header().filter({ hasText: name }).waitFor();
+  }
+
+  // meet opens the chat with somebody new; from another node that is an invitation, which is accepted.
+  async meet(name) {
+    await this.openChat(name);
+    if (PEER) await this.page.getByRole('button', { name: 'Accept' }).click();
+    await this.page.locator('#send-message-input').waitFor();
   }
 
   // --- messages ---
