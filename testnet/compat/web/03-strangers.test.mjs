@@ -35,6 +35,7 @@ B('page', 'a stranger of another node is accepted: messages, ticks, presence, ty
   await a.mark('hello bob', 'read');
   await a.about('online').waitFor();
   await b.about('online').waitFor();
+  await b.ready(a.name);
   await b.page.locator('#text').pressSequentially('well');
   await a.about('typing').waitFor();
   await b.send('well, hello');
