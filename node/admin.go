@@ -215,11 +215,13 @@ func (n *Node) DeleteUser(ctx context.Context, u protocol.UserID, hard bool) err
 
 // Report is what somebody told the operators through sys. Action and Target are
 // set if it has the form that clients give to reports of abuse; Content is what
-// was sent, as JSON.
+// was sent, as JSON. Times is how often its author has reported that, Last when.
 type Report struct {
 	Seq     int
 	From    protocol.UserID
 	When    time.Time
+	Times   int
+	Last    time.Time
 	Action  string
 	Target  string
 	Content []byte
@@ -238,7 +240,11 @@ func (n *Node) Reports() ([]Report, error) {
 			if err != nil {
 				return err
 			}
-			all = append(all, reportOf(m))
+			r := reportOf(m)
+			if err := n.readTally(tx, &r); err != nil {
+				return err
+			}
+			all = append(all, r)
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -191,6 +192,50 @@ func TestReports(t *testing.T) {
 		if all[0].Seq != 4 || all[0].Action != "" || string(all[3].Content) != `"just text"` {
 			t.Errorf("reports %+v, want the newest first", all)
 		}
+	})
+}
+
+// The same report again is counted with the first, until an operator has deleted that;
+// another's, or of another, is a new one.
+func TestReportsAgain(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		bob, eve := w.user("bob"), w.user("eve")
+		w.user("al")
+		n := 0
+		report := func(by, text, whom string, seq int) {
+			t.Helper()
+			n++
+			answer := w.ask(by, fmt.Sprintf(`{"pub":{"id":"p%d","topic":"sys","content":{"txt":%q,"ent":[{"tp":"EX","data":{"mime":"application/json","val":{"action":"report","target":%q}}}]}}}`,
+				n, text, whom), 202)
+			if answer["seq"] != float64(seq) {
+				t.Errorf("the report of %s by %s is %v, want %d", whom, by, answer["seq"], seq)
+			}
+		}
+		report("al", "", eve, 1)
+		report("al", "again", eve, 1)
+		report("bob", "", eve, 2)
+		report("al", "", bob, 3)
+		report("al", "", strings.TrimSuffix(eve, "@localhost"), 1)
+		times := func(want ...int) {
+			t.Helper()
+			all, err := w.n.Reports()
+			var have []int
+			for _, r := range all {
+				have = append(have, r.Times)
+			}
+			if err != nil || !slices.Equal(have, want) {
+				t.Errorf("the reports were made %v times (%v), want %v", have, err, want)
+			}
+		}
+		times(1, 1, 3)
+		err := w.st.Update(func(tx store.Tx) error {
+			return tx.Delete(protocol.Sys, &store.Deletion{Ranges: protocol.Ranges{{Low: 1, Hi: 2}}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		report("al", "", eve, 4)
+		times(1, 1, 1)
 	})
 }
 

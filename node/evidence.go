@@ -1,7 +1,6 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -83,31 +82,11 @@ func (r *room) blocked(m *member, old protocol.Mode) {
 	}
 }
 
-// reported takes down a report to the operators about a user of another node, as
-// clients publish it: {"action":"report","target":"usr…"}.
-func (n *Node) reported(by protocol.UserID, content []byte) {
-	var report struct {
-		Action string `json:"action"`
-		Target string `json:"target"`
-		Ent    []struct {
-			Data struct {
-				Val struct {
-					Action string `json:"action"`
-					Target string `json:"target"`
-				} `json:"val"`
-			} `json:"data"`
-		} `json:"ent"`
-	}
-	if json.Unmarshal(content, &report) != nil {
-		return
-	}
-	targets := map[string]string{report.Target: report.Action}
-	for _, e := range report.Ent {
-		targets[e.Data.Val.Target] = e.Data.Val.Action
-	}
-	for target, action := range targets {
-		u, err := protocol.ParseUserID(target, n.name)
-		if err == nil && action == "report" && n.remote(u) {
+// reported takes down what one of our users has reported of users of other nodes.
+func (n *Node) reported(by protocol.UserID, said []accusation) {
+	for _, a := range said {
+		u, err := protocol.ParseUserID(a.Target, n.name)
+		if err == nil && a.Action == "report" && n.remote(u) {
 			if n.standing.observe(u, reputation.Report, by) <= leastReport {
 				n.standing.complain(u)
 			}

@@ -32,6 +32,19 @@ func TestReportsAreBorneOut(t *testing.T) {
 		report("al", spammer)
 		report("bea", spammer)
 		report("cy", other)
+		held := func() float64 {
+			for _, p := range a.n.ExportStanding().Peers {
+				if p.Name == nodeB {
+					return p.N
+				}
+			}
+			return 0
+		}
+		once := held()
+		report("al", spammer) // again
+		if again := held(); once == 0 || again > once {
+			t.Errorf("%.2f is held against %s, and %.2f after the same report again", once, nodeB, again)
+		}
 		pass(6 * time.Minute)
 		a.halt()
 		a.up()

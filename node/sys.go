@@ -55,16 +55,38 @@ func (s *sys) pubs(qs []*request) {
 		}
 		m, err := s.compose(q, q.in.Pub)
 		if err == nil {
-			err = s.room.store([]*pending{{q: q, r: s.room, m: m}})
+			err = s.take(q, m)
 		}
 		if err != nil {
 			q.refuse(err)
-			continue
 		}
-		q.ok(202, map[string]any{"seq": m.Seq})
-		s.n.reported(q.who.User, m.Content)
-		s.deliver(m, nil)
 	}
+}
+
+// take stores a report and answers. What its author has reported already is counted with
+// the first report, as long as that is there; if nothing else is in it, it is no message.
+func (s *sys) take(q *request, m *store.Message) error {
+	said := s.n.accusations(m.Content)
+	fresh, first, err := s.unsaid(m.From, said)
+	if err != nil {
+		return err
+	}
+	count := func(tx store.Tx) error { return countAgain(tx, m, said) }
+	if len(said) > 0 && len(fresh) == 0 {
+		if err := s.update(count); err != nil {
+			return err
+		}
+		q.ok(202, map[string]any{"seq": first})
+		return nil
+	}
+	s.also = count
+	if err := s.room.store([]*pending{{q: q, r: s.room, m: m}}); err != nil {
+		return err
+	}
+	q.ok(202, map[string]any{"seq": m.Seq})
+	s.n.reported(q.who.User, fresh)
+	s.deliver(m, nil)
+	return nil
 }
 
 // pub implements verbs.

@@ -41,12 +41,12 @@ func listReports(cmd *cobra.Command, o *operator, _ []string) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), "no reports")
 		return nil
 	}
-	t := newTable(cmd.OutOrStdout(), "NO", "WHEN", "FROM", "ACTION", "ABOUT")
+	t := newTable(cmd.OutOrStdout(), "NO", "WHEN", "TIMES", "FROM", "ACTION", "ABOUT")
 	for _, r := range reports {
 		if r.Action == "" && r.Target == "" { // not in the form of the clients
 			r.Target = string(r.Content)
 		}
-		t.row(strconv.Itoa(r.Seq), when(r.When), r.From, r.Action, r.Target)
+		t.row(strconv.Itoa(r.Seq), when(r.When), strconv.Itoa(r.Times), r.From, r.Action, r.Target)
 	}
 	return t.flush()
 }

@@ -80,6 +80,8 @@ type AdminReport struct {
 	Seq     int             `json:"seq"`
 	From    string          `json:"from"`
 	When    time.Time       `json:"when"`
+	Times   int             `json:"times"` // that From has reported it
+	Last    time.Time       `json:"last"`
 	Action  string          `json:"action,omitempty"`
 	Target  string          `json:"target,omitempty"`
 	Content json.RawMessage `json:"content"`
@@ -321,7 +323,7 @@ func (a *Admin) reports(*http.Request) (any, error) {
 	all := make([]AdminReport, len(reports))
 	for i, r := range reports {
 		all[i] = AdminReport{
-			Seq: r.Seq, From: string(r.From), When: r.When,
+			Seq: r.Seq, From: string(r.From), When: r.When, Times: r.Times, Last: r.Last,
 			Action: r.Action, Target: r.Target, Content: r.Content,
 		}
 	}
