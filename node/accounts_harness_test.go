@@ -24,6 +24,7 @@ import (
 type countedPasswords struct {
 	hashed, verified atomic.Int32
 	cost             atomic.Int32 // in force; part of a hash
+	known            atomic.Bool  // the last to be verified had a hash
 }
 
 func (p *countedPasswords) Hash(ctx context.Context, password string) ([]byte, error) {
@@ -33,6 +34,7 @@ func (p *countedPasswords) Hash(ctx context.Context, password string) ([]byte, e
 
 func (p *countedPasswords) Verify(ctx context.Context, hash []byte, password string) (bool, error) {
 	p.verified.Add(1)
+	p.known.Store(len(hash) > 0)
 	_, known, found := strings.Cut(string(hash), "$")
 	return found && known == password, ctx.Err()
 }

@@ -120,6 +120,12 @@ func (a *accounts) authenticate(ctx context.Context, scheme string, secret []byt
 	return Identity{User: u.ID, Level: u.Level}, nil
 }
 
+// errElsewhere is answered as a wrong secret: nobody is to try root's where it is no use.
+var errElsewhere = &protocol.Error{Fault: protocol.BadLogin, Err: errors.New("root users log in over the admin listener")}
+
+// elsewhere reports whether u may not log in from there, with any secret.
+func elsewhere(u *store.User, o Origin) bool { return u.Level == store.LevelRoot && !o.Admin }
+
 // identify finds the user whose secret it is, and who may enter from there.
 func (a *accounts) identify(ctx context.Context, scheme string, secret []byte, o Origin) (u *store.User, err error) {
 	switch scheme {
@@ -138,14 +144,15 @@ func (a *accounts) identify(ctx context.Context, scheme string, secret []byte, o
 	if err := mayEnter(u); err != nil {
 		return nil, err
 	}
-	if u.Level == store.LevelRoot && !o.Admin {
-		return nil, &protocol.Error{Fault: protocol.Denied, Err: errors.New("root users log in over the admin listener")}
+	if elsewhere(u, o) {
+		return nil, errElsewhere
 	}
 	a.familiar.greet(u.ID, a.addressKey(o))
 	return u, nil
 }
 
-// byPassword checks "login:password". An unknown login costs a verification too.
+// byPassword checks "login:password". An unknown login costs a verification too, and so
+// does one that may not be used from there: its hash is not looked at.
 func (a *accounts) byPassword(ctx context.Context, secret []byte, o Origin) (*store.User, error) {
 	name, password, err := splitSecret(secret)
 	if err != nil {
@@ -159,6 +166,10 @@ func (a *accounts) byPassword(ctx context.Context, secret []byte, o Origin) (*st
 		if l, u, err = a.findLogin(name); err != nil {
 			return nil, err
 		}
+	}
+	refusal := error(protocol.BadLogin)
+	if u != nil && elsewhere(u, o) {
+		l, u, refusal = nil, nil, errElsewhere
 	}
 	addr, account := a.addressKey(o), "login "+name
 	if u != nil && a.familiar.knows(u.ID, addr) {
@@ -181,7 +192,7 @@ func (a *accounts) byPassword(ctx context.Context, secret []byte, o Origin) (*st
 		return nil, busyIfLate(err)
 	}
 	if failed = !good || u == nil; failed {
-		return nil, protocol.BadLogin
+		return nil, refusal
 	}
 	a.renew(ctx, l, password)
 	return u, nil
