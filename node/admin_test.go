@@ -87,7 +87,7 @@ func TestAddRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.open("root")
-		w.ask("root", basicLogin("root", "secret1"), 403)
+		w.ask("root", basicLogin("root", "secret1"), 401)
 		if u, err := w.n.User("root"); err != nil || u.Level != store.LevelRoot || u.Sessions != 0 {
 			t.Errorf("user %+v (%v), want a root user without sessions", u, err)
 		}
