@@ -232,8 +232,11 @@ func (g *group) invite(q *request, by *member, u protocol.UserID, mode string) e
 		return err
 	}
 	given := g.rec.Defacs.For(user.Level)
-	if old := g.members[u]; old != nil && !old.sub.Given.Has(protocol.Join) && !approves {
-		return protocol.Denied // only who approves lifts a ban
+	var before *store.Sub
+	if old := g.members[u]; old != nil {
+		if before = &old.sub; !before.Given.Has(protocol.Join) && !approves {
+			return protocol.Denied // only who approves lifts a ban
+		}
 	}
 	if given, err = given.Change(mode); err != nil {
 		return protocol.Malformed
@@ -241,7 +244,7 @@ func (g *group) invite(q *request, by *member, u protocol.UserID, mode string) e
 	if given.Has(protocol.Owner) && !by.mode().Has(protocol.Owner) {
 		return protocol.Denied
 	}
-	sub := newSub(g.t.id, u, given&^protocol.Owner, given, q.at)
+	sub := newSub(g.t.id, u, invitedWant(before, given), given, q.at)
 	if g.n.remote(u) && u.Node() != q.who.User.Node() {
 		sub.Want = 0 // that is for the user's node to say
 	}
@@ -255,6 +258,15 @@ func (g *group) invite(q *request, by *member, u protocol.UserID, mode string) e
 		g.presMeAll(u, protocol.Pres{What: "on"})
 	}
 	return nil
+}
+
+// invitedWant is what one wants who is invited: all that is given; but who has left before,
+// or has not accepted, is asked, and who gave up Join stays out.
+func invitedWant(before *store.Sub, given protocol.Mode) protocol.Mode {
+	if before == nil || before.Want.Has(protocol.Join) && before.Want != modeInvited {
+		return given &^ protocol.Owner
+	}
+	return before.Want & modeInvited & given
 }
 
 // name implements policy.

@@ -297,16 +297,17 @@ func (f *follower) nextSub(q *request, in *s2s.Membership, old *store.Sub, said 
 }
 
 // firstWant is what a new member of ours wants: what was asked for; if invited all that
-// is given, or if that was by a stranger not yet more than to see that it is there.
+// is given, or if that was by a stranger not yet more than to see that it is there. Who
+// was in the group is asked as at home.
 func (f *follower) firstWant(q *request, in *s2s.Membership, old *store.Sub) protocol.Mode {
 	by, reads := q.who.User, old != nil && old.Live() && old.Reader
 	switch {
 	case in.Want != 0:
 		return in.Want
 	case reads || !f.n.remote(by) || f.n.takesMail(in.User, by):
-		return in.Given &^ protocol.Owner
+		return invitedWant(old, in.Given)
 	}
-	return modeInvited & in.Given
+	return modeInvited & invitedWant(old, in.Given)
 }
 
 // ownSub does what is particular about users of ours. done: there is nothing to store.

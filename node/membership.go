@@ -143,10 +143,14 @@ func (r *room) putOut(q *request, m *member, answer func()) {
 	}
 }
 
-// endSub stores that a subscription has ended.
+// endSub stores that a subscription has ended. Who leaves a group wants no more of it than
+// to be asked, if invited again.
 func (r *room) endSub(q *request, m *member) error {
 	ended := m.sub
 	ended.Ended, ended.Updated = q.at, q.at
+	if q.who.User == ended.User && r.t.id.Kind() == protocol.KindGroup {
+		ended.Want &= modeInvited
+	}
 	err := r.update(func(tx store.Tx) error {
 		if err := tx.PutSub(&ended); err != nil {
 			return err
