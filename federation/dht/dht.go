@@ -347,7 +347,7 @@ func (n *Node) probe(ctx context.Context, a netip.AddrPort) (peer.ID, error) {
 	}
 	conf, keys := self.ConfigForPeer("")
 	conf.NextProtos = []string{ALPN}
-	q, err := n.cfg.Socket.Dial(ctx, net.UDPAddrFromAddrPort(a), conf, &quicgo.Config{})
+	q, err := n.cfg.Socket.Dial(ctx, net.UDPAddrFromAddrPort(a), light(conf), &quicgo.Config{})
 	if err != nil {
 		return "", err
 	}

@@ -3,15 +3,19 @@ package dht
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	quicgo "github.com/quic-go/quic-go"
 
 	"parley/federation"
 	"parley/federation/quic"
@@ -100,6 +104,42 @@ func begin(t testing.TB, id *federation.Identity, listen string, known ...netip.
 		}
 	})
 	return m
+}
+
+// exchanges is a Socket that keeps what key exchanges there were in handshakes it began.
+type exchanges struct {
+	Socket
+	mu   sync.Mutex
+	seen []tls.CurveID
+}
+
+func (e *exchanges) Dial(ctx context.Context, to net.Addr, conf *tls.Config, settings *quicgo.Config) (*quicgo.Conn, error) {
+	c, err := e.Socket.Dial(ctx, to, conf, settings)
+	if err == nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.seen = append(e.seen, c.ConnectionState().TLS.CurveID)
+	}
+	return c, err
+}
+
+// Handshakes go without the kilobytes of a hybrid key exchange.
+func TestKeyExchange(t *testing.T) {
+	there := begin(t, newIdentity(t), "127.0.0.1:0")
+	socket := &exchanges{Socket: begin(t, newIdentity(t), "127.0.0.1:0").links.Share()}
+	here, err := New(Config{Identity: newIdentity(t), Socket: socket, Fence: loopback})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.Close()
+	if err := here.Connect(t.Context(), there.addr); err != nil {
+		t.Fatal(err)
+	}
+	socket.mu.Lock()
+	defer socket.mu.Unlock()
+	if want := []tls.CurveID{tls.X25519, tls.X25519}; !slices.Equal(socket.seen, want) {
+		t.Errorf("%v", socket.seen)
+	}
 }
 
 // eventually tries until it works, or the test has taken too long.
