@@ -138,17 +138,21 @@ func newRunner(p *scenario.Plan, clock *vtime.Clock, o Options) *runner {
 	}
 }
 
-// softMemory is from where on the collector works for memory rather than for time, in
-// bytes; members of a DHT need more.
+// The collector may let garbage grow to some times what is in use, in percent, up to a
+// goal for all memory, in bytes; members of a DHT need more.
 const (
+	gcPercent     = 200
 	softMemory    = 1700 << 20
-	softMemoryDHT = 2400 << 20
+	softMemoryDHT = 2300 << 20
 )
 
 func (r *runner) carryOut() (*Result, error) {
 	if !r.res.Options.Real && r.live == nil {
 		// What runs in a bubble waits for one another: a second processor only costs.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		most := int64(softMemory)
