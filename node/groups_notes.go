@@ -89,26 +89,49 @@ func (p *parts) of(from protocol.Node, u protocol.UserID) *member {
 
 // noted implements teller.
 func (p *parts) noted(m *member, what string) {
+	p.pass(m, &s2s.Note{Topic: p.r.t.id, From: m.sub.User, What: what})
+}
+
+// replied implements teller.
+func (p *parts) replied(m *member, in *protocol.Note) {
+	if p.r.n.cfg.Network == nil {
+		return
+	}
+	if note := p.r.dataNote(m, in); note != nil {
+		p.pass(m, note)
+	}
+}
+
+// pass tells a member's note to the nodes that hear of the member from this one.
+func (p *parts) pass(m *member, note *s2s.Note) {
 	if p.r.n.cfg.Network == nil {
 		return
 	}
 	for _, to := range p.nodes() {
 		if p.tellsOf(to, m.sub.User) {
-			p.r.n.cfg.Network.Cast(to, &s2s.Cast{Note: &s2s.Note{Topic: p.r.t.id, From: m.sub.User, What: what}})
+			p.r.n.cfg.Network.Cast(to, &s2s.Cast{Note: note})
 		}
 	}
 }
 
-// hearNote takes what noted tells.
+// hearNote takes what noted and replied tell.
 func (p *parts) hearNote(from protocol.Node, note *s2s.Note) {
 	m := p.of(from, note.From)
 	if m == nil || !m.mode().Has(protocol.Write) {
 		return
 	}
+	var info *protocol.Info
 	switch note.What {
 	case "kp", "kpa", "kpv":
-		p.r.relay(p.r.n.remoteRequest(note.From, &protocol.Request{Note: &protocol.Note{}}), m, &protocol.Info{What: note.What})
-		p.noted(m, note.What)
+		info, note = &protocol.Info{What: note.What}, &s2s.Note{Topic: note.Topic, From: note.From, What: note.What}
+	case "data":
+		if len(note.Data) > 0 {
+			info = p.r.dataInfo(note)
+		}
+	}
+	if info != nil {
+		p.r.relay(p.r.n.remoteRequest(note.From, &protocol.Request{Note: &protocol.Note{}}), m, info)
+		p.pass(m, note)
 	}
 }
 

@@ -26,7 +26,7 @@ func (r *room) note(q *request, in *protocol.Note) {
 	case "data":
 		if len(in.Payload) > 0 && m.mode().Has(protocol.Write) {
 			r.relay(q, m, &protocol.Info{What: in.What, Seq: in.Seq, Event: in.Event, Payload: in.Payload})
-			r.castData(m, in)
+			r.tells.replied(m, in)
 		}
 	case "call":
 		r.callNote(q, m, in)

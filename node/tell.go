@@ -1,6 +1,7 @@
 package node
 
 import (
+	"parley/protocol"
 	"parley/store"
 )
 
@@ -15,6 +16,8 @@ type teller interface {
 	seen(m *member)
 	// noted passes on that a member types.
 	noted(m *member, what string)
+	// replied passes on what a member says to a form.
+	replied(m *member, in *protocol.Note)
 }
 
 // silent is the teller of rooms that are here alone.
@@ -24,6 +27,7 @@ func (silent) changed(store.Tx, *request, *store.Sub, *store.Sub) error { return
 func (silent) marked(store.Tx, *member, store.Marks, store.Marks) error { return nil }
 func (silent) seen(*member)                                             {}
 func (silent) noted(*member, string)                                    {}
+func (silent) replied(*member, *protocol.Note)                          {}
 
 // changed implements teller.
 func (p *p2p) changed(tx store.Tx, _ *request, old, now *store.Sub) error {
@@ -48,6 +52,9 @@ func (p *p2p) seen(*member) {}
 
 // noted implements teller.
 func (p *p2p) noted(m *member, what string) { p.castNote(m, what) }
+
+// replied implements teller.
+func (p *p2p) replied(m *member, in *protocol.Note) { p.castData(m, in) }
 
 // changed implements teller: it goes into the log.
 func (g *group) changed(tx store.Tx, q *request, old, now *store.Sub) error {
