@@ -96,9 +96,10 @@ type body struct {
 func (b *body) exchange(a *s2s.Ask) (*s2s.Answer, error) {
 	w := newFrameWriter(b.s, b.l.codec)
 	w.count, b.r.count = &b.l.p.counts.asksOut, &b.l.p.counts.asksIn
-	if err := errors.Join(w.write(a), w.flush(), b.s.Close()); err != nil {
+	if err := errors.Join(w.write(a), w.flush()); err != nil {
 		return nil, err
 	}
+	_ = b.s.Close() // fails if the peer has answered by now, and wants no more
 	b.l.p.watchAsk(true, a, w.last)
 	answer := new(s2s.Answer)
 	_, err := b.r.read(answer)

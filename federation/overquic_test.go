@@ -1,6 +1,7 @@
 package federation_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -142,4 +143,54 @@ func TestOverUDP(t *testing.T) {
 	}
 	b.has(a, 1, 500, 10*time.Second)
 	a.has(b, 1, 500, 10*time.Second)
+}
+
+// tardy closes its streams long after what it has written to them.
+type (
+	tardy       struct{ transport }
+	tardyConn   struct{ federation.Conn }
+	tardyStream struct{ federation.Stream }
+)
+
+func (t tardy) Dial(ctx context.Context, to federation.Endpoint) (federation.Conn, error) {
+	c, err := t.transport.Dial(ctx, to)
+	return tardyConn{c}, err
+}
+
+func (t tardy) Accept(ctx context.Context) (federation.Conn, error) {
+	c, err := t.transport.Accept(ctx)
+	return tardyConn{c}, err
+}
+
+func (c tardyConn) Open(ctx context.Context) (federation.Stream, error) {
+	s, err := c.Conn.Open(ctx)
+	return tardyStream{s}, err
+}
+
+func (s tardyStream) Close() error {
+	time.Sleep(time.Second)
+	return s.Stream.Close()
+}
+
+// A question is answered though the answer was there before the asker had closed its side.
+func TestAnswerBeforeTheEndOfTheQuestion(t *testing.T) {
+	quicBubble(t, fedtest.Path{Latency: latency}, two, nil, func(w *world, _ *fedtest.Packets) {
+		a, b := w.ab()
+		for _, n := range w.nodes {
+			n.kill()
+		}
+		over := w.over
+		w.over = func(n *node) (transport, error) {
+			t, err := over(n)
+			return tardy{t}, err
+		}
+		for _, n := range w.nodes {
+			n.start()
+		}
+		w.pass(time.Second)
+		answer, _, err := a.mesh.Ask(w.Context(), b.name, &s2s.Ask{Ping: &s2s.Ping{Data: []byte("x")}})
+		if err != nil || string(answer.Ping.Data) != "x" {
+			w.Errorf("%v, %v", answer, err)
+		}
+	})
 }
