@@ -421,13 +421,18 @@ func Jitter(d time.Duration) time.Duration {
 	return d*3/4 + rand.N(d/2+1)
 }
 
+// patience is up to how long one may be ready to wait who waits for the next attempt to
+// reach a peer, if that is in time: others do not wait for who has just not been reached.
+const patience = 5 * time.Second
+
 // await returns the link, made if need be. It fails with protocol.Busy if the peer
-// cannot be reached, or has just not been and is not tried again in time.
+// cannot be reached, or has just not been.
 func (p *remote) await(ctx context.Context) (*link, error) {
 	p.load()
 	end, ends := ctx.Deadline()
+	waits := ends && time.Until(end) <= patience
 	p.mu.Lock()
-	if p.link != nil || p.row > 0 && time.Now().Before(p.next) && (!ends || end.Before(p.next)) {
+	if p.link != nil || p.row > 0 && time.Now().Before(p.next) && !(waits && p.next.Before(end)) {
 		defer p.mu.Unlock()
 		if p.link != nil {
 			return p.link, nil
