@@ -194,3 +194,23 @@ func TestAnswerBeforeTheEndOfTheQuestion(t *testing.T) {
 		}
 	})
 }
+
+// Who comes while the peer is being dialled waits for that, too.
+func TestAskedWhileDialling(t *testing.T) {
+	quicBubble(t, fedtest.Path{Latency: latency}, two, nil, func(w *world, _ *fedtest.Packets) {
+		a, b := w.ab()
+		failed := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, _, err := a.mesh.Ask(w.Context(), b.name, &s2s.Ask{Ping: &s2s.Ping{Data: []byte("x")}})
+				failed <- err
+			}()
+			w.pass(latency / 2)
+		}
+		for range 2 {
+			if err := <-failed; err != nil {
+				w.Error(err)
+			}
+		}
+	})
+}

@@ -36,7 +36,8 @@ type remote struct {
 	prompt  bool          // the last link was with a peer that takes posts early: see early
 	again   bool          // there was a link before this node started: see reunion
 	next    time.Time     // no attempt before
-	row     int           // failures in a row
+	row     int           // failures in a row, of which the last may be under way: see trying
+	trying  bool          // it is being dialled, or a link begins
 	since   time.Time     // of the state
 	tried   time.Time     // when it was last dialled
 	met     time.Time     // when there last was a link
@@ -190,6 +191,7 @@ func (p *remote) connect() *candidate {
 			wall := p.m.cfg.Clock.Now()
 			look = now.Add(p.expire(wall).Sub(wall))
 		}
+		p.idle()
 		dial, ok := p.outlook()
 		if !ok && p.leave() {
 			return nil
@@ -388,8 +390,15 @@ func (p *remote) attempt() error {
 	err := p.m.change(p.name, func(r *store.Peer) { r.Failures, r.Next = row, p.m.cfg.Clock.Now().Add(wait) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.row, p.next, p.tried = row, next, time.Now()
+	p.row, p.next, p.tried, p.trying = row, next, time.Now(), true
 	return err
+}
+
+// idle notes that no attempt is under way.
+func (p *remote) idle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trying = false
 }
 
 // reached forgets failures.
@@ -432,7 +441,7 @@ func (p *remote) await(ctx context.Context) (*link, error) {
 	end, ends := ctx.Deadline()
 	waits := ends && time.Until(end) <= patience
 	p.mu.Lock()
-	if p.link != nil || p.row > 0 && time.Now().Before(p.next) && !(waits && p.next.Before(end)) {
+	if p.link != nil || p.row > 0 && !p.trying && time.Now().Before(p.next) && !(waits && p.next.Before(end)) {
 		defer p.mu.Unlock()
 		if p.link != nil {
 			return p.link, nil
