@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 
+	"parley/federation"
 	"parley/protocol"
 )
 
@@ -15,6 +18,20 @@ func FreeUDP() (netip.AddrPort, error) {
 		return netip.AddrPort{}, err
 	}
 	return c.LocalAddr().(*net.UDPAddr).AddrPort(), c.Close()
+}
+
+// Found makes a node's folder with a key, and finds it an address to listen on for others:
+// what these have to know before it runs. The key is as a pin.
+func Found(data string) (at netip.AddrPort, key string, err error) {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return at, "", err
+	}
+	k, err := federation.CreateKey(filepath.Join(data, federation.KeyFile))
+	if err != nil {
+		return at, "", err
+	}
+	at, err = FreeUDP()
+	return at, k.Pin(), err
 }
 
 // Peering is settings (TOML) for a node that listens for others at an address, and trusts

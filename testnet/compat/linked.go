@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 
-	"parley/federation"
 	"parley/protocol"
 	"parley/testnet"
 )
@@ -18,9 +16,11 @@ import (
 func Linked(ctx context.Context, binary, dir, config string) (a, b *testnet.Process, err error) {
 	var sides [2]side
 	for i, name := range []protocol.Node{"a.localhost", "b.localhost"} {
-		if sides[i], err = newSide(filepath.Join(dir, string(name)), name); err != nil {
+		s := side{name: name, data: filepath.Join(dir, string(name))}
+		if s.at, s.key, err = testnet.Found(s.data); err != nil {
 			return nil, nil, err
 		}
+		sides[i] = s
 	}
 	start := func(own, other side) (*testnet.Process, error) {
 		return testnet.Start(ctx, testnet.Options{Binary: binary, Data: own.data, Config: fmt.Sprintf("[node]\nname = %q\n", own.name) +
@@ -41,16 +41,4 @@ type side struct {
 	data string
 	key  string // as a pin
 	at   netip.AddrPort
-}
-
-func newSide(data string, name protocol.Node) (side, error) {
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return side{}, err
-	}
-	key, err := federation.CreateKey(filepath.Join(data, federation.KeyFile))
-	if err != nil {
-		return side{}, err
-	}
-	at, err := testnet.FreeUDP()
-	return side{name: name, data: data, key: key.Pin(), at: at}, err
 }

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"parley/federation"
 	"parley/protocol"
 	"parley/protocol/client"
 	"parley/testnet"
@@ -53,15 +51,7 @@ func newPair(ctx context.Context, binary, dir string, scale float64) (_ *pair, e
 	keys := map[*place]string{}
 	for _, n := range []*place{p.sender, p.receiver} {
 		n.data = filepath.Join(dir, n.login)
-		if err := os.MkdirAll(n.data, 0o700); err != nil {
-			return nil, err
-		}
-		key, err := federation.CreateKey(filepath.Join(n.data, federation.KeyFile))
-		if err != nil {
-			return nil, err
-		}
-		keys[n] = key.Pin()
-		if n.s2s, err = testnet.FreeUDP(); err != nil {
+		if n.s2s, keys[n], err = testnet.Found(n.data); err != nil {
 			return nil, err
 		}
 	}
