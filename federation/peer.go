@@ -434,18 +434,24 @@ func Jitter(d time.Duration) time.Duration {
 // reach a peer, if that is in time: others do not wait for who has just not been reached.
 const patience = 5 * time.Second
 
+// soon reports whether the next attempt is one to wait for. The caller has the lock.
+func (p *remote) soon(ctx context.Context) bool {
+	now := time.Now()
+	end, ends := ctx.Deadline()
+	return !now.Before(p.next) || ends && end.Sub(now) <= patience && p.next.Before(end)
+}
+
 // await returns the link, made if need be. It fails with protocol.Busy if the peer
 // cannot be reached, or has just not been.
 func (p *remote) await(ctx context.Context) (*link, error) {
 	p.load()
-	end, ends := ctx.Deadline()
-	waits := ends && time.Until(end) <= patience
 	p.mu.Lock()
-	if p.link != nil || p.row > 0 && !p.trying && time.Now().Before(p.next) && !(waits && p.next.Before(end)) {
+	if p.link != nil {
 		defer p.mu.Unlock()
-		if p.link != nil {
-			return p.link, nil
-		}
+		return p.link, nil
+	}
+	if p.row > 0 && !p.trying && !p.soon(ctx) {
+		defer p.mu.Unlock()
 		return nil, protocol.Errorf(protocol.Busy, "%s was not reached: %s", p.name, p.lastErr)
 	}
 	p.wanted++
