@@ -404,8 +404,9 @@ type Post struct {
 // Outbox keeps what peers have not settled: per peer and lane a queue numbered
 // from 1 without gaps.
 type Outbox interface {
-	// Enqueue appends p and sets p.N. If p.Key is not empty and an entry above
-	// Offered has the same key, it replaces that entry's body in place instead.
+	// Enqueue appends p and sets p.N. If p.Key is not empty and the last entry that was
+	// queued under it is above Offered and not withdrawn, it replaces that entry's body in
+	// place instead.
 	Enqueue(protocol.Node, Lane, *Post) error
 	// Posts yields entries with a greater N, oldest first.
 	Posts(to protocol.Node, l Lane, after uint64) iter.Seq2[*Post, error]

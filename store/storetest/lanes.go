@@ -34,6 +34,14 @@ func unofferedPosts(b *box) {
 	b.update(func(tx store.Tx) error { return tx.Settle(peer, 2, 3) })
 	unoffer(0) // what is settled was sent
 	b.queue(store.Queue{Settled: 3, Offered: 3, Last: 6})
+	b.update(func(tx store.Tx) error { return tx.Offer(peer, 2, 6) })
+	b.update(enqueue("k", "k3"))
+	unoffer(0) // two that were not sent have the key: the last one counts, and none if that is withdrawn
+	b.update(enqueue("k", "k4"))
+	b.queued("4  x", "5  x", "6 k k2", "7 k k4")
+	b.update(func(tx store.Tx) error { return tx.Void(peer, 2, 7) })
+	b.update(enqueue("k", "k5"))
+	b.queued("4  x", "5  x", "6 k k2", "7  ", "8 k k5")
 }
 
 func amendedPosts(b *box) {
@@ -178,7 +186,11 @@ func (m *memory) move(to protocol.Node, after, base uint64) {
 	drop(m.posts, func(p place) bool { return p.to == to && p.n > after })
 	all = slices.DeleteFunc(all, func(p store.Post) bool { return len(p.Body) == 0 })
 	for i, p := range all {
-		p.N = base + uint64(i) + 1
+		n := base + uint64(i) + 1
+		if k := (keyed{to, p.Key}); m.keys[k] == p.N {
+			m.keys[k] = n
+		}
+		p.N = n
 		m.posts[place{to, p.N}] = p
 	}
 	q := m.queues[to]

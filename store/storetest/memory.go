@@ -30,6 +30,7 @@ type memory struct {
 	links    map[link]bool
 	queues   map[protocol.Node]store.Queue
 	posts    map[place]store.Post
+	keys     map[keyed]uint64 // number of the last post to be queued under a key, unless withdrawn
 	cursors  map[protocol.Node]uint64
 	verdicts map[place]string
 }
@@ -51,6 +52,10 @@ type (
 		to protocol.Node
 		n  uint64
 	}
+	keyed struct {
+		to  protocol.Node
+		key string
+	}
 )
 
 func newMemory() *memory { return new(memory).clone() }
@@ -59,7 +64,7 @@ func newMemory() *memory { return new(memory).clone() }
 func (m *memory) clone() *memory {
 	return &memory{copied(m.users), copied(m.logins), copied(m.topics), copied(m.gone), copied(m.heads), copied(m.messages),
 		copied(m.log), copied(m.hidden), copied(m.events), copied(m.subs), copied(m.marks), copied(m.files), copied(m.links),
-		copied(m.queues), copied(m.posts), copied(m.cursors), copied(m.verdicts)}
+		copied(m.queues), copied(m.posts), copied(m.keys), copied(m.cursors), copied(m.verdicts)}
 }
 
 func copied[K comparable, V any](m map[K]V) map[K]V {
@@ -219,11 +224,12 @@ func (m *memory) file(id string) store.File {
 
 func (m *memory) enqueue(to protocol.Node, p store.Post) {
 	q := m.queues[to]
-	p.N = q.Last + 1
-	for n := q.Offered + 1; n <= q.Last && p.Key != ""; n++ {
-		if m.posts[place{to, n}].Key == p.Key {
-			p.N = n
-		}
+	p.N = m.keys[keyed{to, p.Key}]
+	if p.N <= q.Offered {
+		p.N = q.Last + 1
+	}
+	if p.Key != "" {
+		m.keys[keyed{to, p.Key}] = p.N
 	}
 	q.Last = max(q.Last, p.N)
 	m.queues[to], m.posts[place{to, p.N}] = q, p
@@ -244,6 +250,9 @@ func (m *memory) void(to protocol.Node, n uint64) error {
 	if !ok {
 		return store.ErrNotFound
 	}
+	if k := (keyed{to, p.Key}); m.keys[k] == n {
+		delete(m.keys, k)
+	}
 	m.posts[place{to, n}] = store.Post{N: n, At: p.At}
 	return nil
 }
@@ -257,6 +266,7 @@ func (m *memory) settle(to protocol.Node, upto uint64) error {
 	q.Offered = max(q.Offered, q.Settled)
 	m.queues[to] = q
 	drop(m.posts, func(p place) bool { return p.to == to && p.n <= upto })
+	drop(m.keys, func(k keyed) bool { return k.to == to && m.keys[k] <= upto })
 	return nil
 }
 
