@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -41,9 +42,7 @@ type step struct {
 // model plays random updates, of several steps each, some of which fail, and
 // compares all that can be seen after each.
 func model(t *testing.T, open func(t *testing.T) store.Store) {
-	if !Long() {
-		few(t)
-	}
+	draws(t)
 	rapid.Check(t, func(r *rapid.T) {
 		s, m := open(t), newMemory()
 		r.Repeat(map[string]func(*rapid.T){
@@ -57,15 +56,25 @@ func model(t *testing.T, open func(t *testing.T) store.Store) {
 	})
 }
 
-// few sets how much rapid does, unless the caller of the tests has.
-func few(t *testing.T) {
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" || f.Name == "rapid.steps" })
-	if !given {
-		for name, value := range map[string]string{"rapid.checks": "12", "rapid.steps": "20", "rapid.nofailfile": "true"} {
-			if err := flag.Set(name, value); err != nil {
-				t.Fatal(err)
-			}
+// draws sets how much rapid does, and that it is the same each time, so that what is said
+// of a commit holds the next time too; unless the caller of the tests has set it.
+// PARLEY_LONG=all draws other updates.
+func draws(t *testing.T) {
+	told := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { told[f.Name] = true })
+	set := map[string]string{"rapid.nofailfile": "true"}
+	if !Long() && !told["rapid.checks"] && !told["rapid.steps"] {
+		set["rapid.checks"], set["rapid.steps"] = "12", "20"
+	}
+	if os.Getenv("PARLEY_LONG") != "all" {
+		set["rapid.seed"] = "1"
+	}
+	for name, value := range set {
+		if told[name] {
+			continue
+		}
+		if err := flag.Set(name, value); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Long reports whether tests may take minutes.
-func Long() bool { return os.Getenv("PARLEY_LONG") == "1" }
+func Long() bool { return os.Getenv("PARLEY_LONG") != "" }
 
 // Run holds the stores that open makes, each new and empty, against the contract:
 // as they are, and with every update run twice.

@@ -12,7 +12,7 @@ B('web app', 'a stranger of another node is accepted: messages, ticks, presence,
   await b.openChat(a.name);
   await b.message('hello bob', 'left').waitFor();
   assert.equal(await b.page.locator('#send-message-input').count(), 0);
-  await b.page.getByRole('button', { name: 'Accept' }).click();
+  await b.accept();
   await a.contact(b.name).locator('.online').waitFor();
   await b.contact(a.name).locator('.online').waitFor();
   await b.type('well');

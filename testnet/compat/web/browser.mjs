@@ -15,7 +15,8 @@ const npm = join(compat, 'node_modules');
 export const BASE = new URL(process.env.BASE || 'http://127.0.0.1:6060').origin;
 const WEBBASE = new URL(process.env.WEBBASE || BASE).origin;
 export const PEER = process.env.PEER && new URL(process.env.PEER).origin; // a second node: whoever is called bob or carol is there
-const WAIT_MS = 20_000; // for whatever a case waits for: a condition of the document, never a time; long, for a busy machine
+const LAST = 15; // frames to show of each window of a case that failed
+export const WAIT_MS = 20_000; // for whatever a case waits for: a condition of the document, never a time; long, for a busy machine
 
 // The two clients: where the server that serves them is, how its index.html is known, and where they are on disk.
 export const clients = {
@@ -59,7 +60,7 @@ export function B(feature, what, fn, opts = {}) {
   }, { timeout: 120_000, ...opts });
 }
 
-// evidence keeps screenshots and what went over the wires, and tells where and what the pages complained of.
+// evidence keeps screenshots and what went over the wires, and tells where, the last of it, and what the pages complained of.
 async function evidence(windows) {
   shots ??= mkdtempSync(join(tmpdir(), 'parley-web-'));
   const lines = [];
@@ -68,6 +69,7 @@ async function evidence(windows) {
     await w.page.screenshot({ path: file }).then(() => lines.push(file), () => {});
     writeFileSync(file.replace(/png$/, 'wire'), w.wire.join('\n'));
     lines.push(...w.complaints.slice(0, 5).map(c => `${w.who}: ${c}`));
+    lines.push(...w.wire.slice(-LAST).map(f => `${w.who} ${f.slice(0, 200)}`));
   }
   return lines.length ? `\n${lines.join('\n')}` : '';
 }

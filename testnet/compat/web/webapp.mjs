@@ -1,6 +1,6 @@
 // The unmodified tinode-webapp as a person uses it. Everything waits for what it shows.
 import * as h from '../lib/h.mjs';
-import { open, PEER } from './browser.mjs';
+import { open, PEER, WAIT_MS } from './browser.mjs';
 
 const icon = name => `i.material-icons:text-is("${name}")`;
 const exact = s => new RegExp(`^${s.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
@@ -93,8 +93,20 @@ export class WebApp {
   // meet opens the chat with somebody new; from another node that is an invitation, which is accepted.
   async meet(name) {
     await this.openChat(name);
-    if (PEER) await this.page.getByRole('button', { name: 'Accept' }).click();
+    if (PEER) await this.accept();
     await this.page.locator('#send-message-input').waitFor();
+  }
+
+  // accept answers an invitation until the app takes the answer: a click before it is attached comes to nothing, and
+  // when it draws itself between the node's answer and learning its own new rights, it shows the buttons for good.
+  async accept() {
+    const button = this.page.getByRole('button', { name: 'Accept' });
+    const input = this.page.locator('#send-message-input');
+    await button.click();
+    for (const end = Date.now() + WAIT_MS; Date.now() < end; ) {
+      if (await input.waitFor({ timeout: WAIT_MS / 10 }).then(() => true, () => false)) return;
+      if (await button.isVisible()) await button.click();
+    }
   }
 
   // --- messages ---
