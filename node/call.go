@@ -99,8 +99,10 @@ func (r *room) callNote(q *request, m *member, in *protocol.Note) {
 		case !callee || c.taken:
 		case c.image():
 			r.acceptHere(q, in)
+			r.taken(q.s)
 		case r.accept(q.who.User, q.s, in):
 			r.acceptedElsewhere(q)
+			r.taken(q.s)
 		}
 	case "offer", "answer", "ice-candidate":
 		switch {
@@ -135,6 +137,13 @@ func (r *room) accept(callee protocol.UserID, s *session, in *protocol.Note) boo
 	c.cancel()
 	r.callInfo(c.from, callee, in)
 	return true
+}
+
+// taken lets the call end with the session that has taken it.
+func (r *room) taken(by *session) {
+	if !by.tie(r.t) {
+		r.callLeft(by)
+	}
 }
 
 // acceptedElsewhere lets the callee's other sessions ring no more.
@@ -209,6 +218,9 @@ func (r *room) hangUp(state string, by protocol.UserID) {
 func (r *room) callOver(by protocol.UserID) {
 	c := r.call
 	c.cancel()
+	if c.to != nil {
+		c.to.untie(r.t)
+	}
 	r.call = nil
 	r.keepLink(false)
 	info := protocol.Info{What: "call", Seq: c.seq, Event: "hang-up"}
@@ -226,7 +238,7 @@ func (r *room) callOver(by protocol.UserID) {
 	}
 }
 
-// callLeft ends the call of a session that has left the room.
+// callLeft ends the call of a session that has left the room, or ended.
 func (r *room) callLeft(s *session) {
 	switch c := r.call; {
 	case c == nil || s != c.from && s != c.to:

@@ -151,6 +151,15 @@ func TestCallEndings(t *testing.T) {
 			delete(p.b.pipes, "bob")
 			return "disconnected"
 		},
+		"the callee's session, never in the conversation, ends": func(p *phone, _, atB int) string {
+			p.b.say("bob2", note(p.alice, atB, "accept", ""))
+			p.rest()
+			party := p.b.pipes["bob2"]
+			p.b.again("bob2", "bob")
+			p.rest()
+			party.Close(node.CloseNormal)
+			return "disconnected"
+		},
 		"the link is lost": func(p *phone, _, atB int) string {
 			talk(p, atB)
 			p.net.Sever(p.a.at, p.b.at)

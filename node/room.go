@@ -128,8 +128,11 @@ func (r *room) load(tx store.Tx) error {
 // idle implements kind.
 func (r *room) idle() bool { return len(r.attached) == 0 && !r.shown && r.call == nil }
 
-// gone implements kind.
-func (r *room) gone(s *session) { r.detach(s) }
+// gone implements kind. A call may have been taken by a session that was not attached.
+func (r *room) gone(s *session) {
+	r.detach(s)
+	r.callLeft(s)
+}
 
 // member returns the live subscription of a user, nil if there is none.
 func (r *room) member(u protocol.UserID) *member {

@@ -46,6 +46,7 @@ type session struct {
 	eased  chan struct{}
 	why    CloseReason
 	topics map[protocol.TopicID]*topic // attached to
+	calls  map[protocol.TopicID]*topic // in which it has taken a call
 }
 
 // profile is what {hi} says of the client; replaced, never changed.
@@ -361,11 +362,16 @@ func (s *session) closeLocked(reason CloseReason) {
 func (s *session) end() {
 	s.mu.Lock()
 	s.closed = true
-	attached := s.topics
-	s.topics = nil
+	attached, calls := s.topics, s.calls
+	s.topics, s.calls = nil, nil
 	s.mu.Unlock()
 	for _, t := range attached {
 		t.push(goneEvent{s}, 0)
+	}
+	for id, t := range calls {
+		if attached[id] == nil {
+			t.push(goneEvent{s}, 0)
+		}
 	}
 	s.n.mu.Lock()
 	delete(s.n.sessions, s)
@@ -393,6 +399,28 @@ func (s *session) attach(t *topic) bool {
 func (s *session) detach(t *topic) {
 	s.mu.Lock()
 	delete(s.topics, t.id)
+	s.mu.Unlock()
+}
+
+// tie notes that the session has taken a call in t, to which it need not be attached;
+// false if it has ended.
+func (s *session) tie(t *topic) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if s.calls == nil {
+		s.calls = make(map[protocol.TopicID]*topic, 1)
+	}
+	s.calls[t.id] = t
+	return true
+}
+
+// untie notes that the call is over.
+func (s *session) untie(t *topic) {
+	s.mu.Lock()
+	delete(s.calls, t.id)
 	s.mu.Unlock()
 }
 
