@@ -129,14 +129,17 @@ func (s *siege) member(ctx context.Context) (rogue.Member, error) {
 	return guest.Dial(ctx, s.world.At, id.Key)
 }
 
-// offer shakes hands for another protocol.
+// offer shakes hands for a protocol, or for none.
 func (s *siege) offer(ctx context.Context, alpn string) (err error) {
 	tr, err := s.socket(self, s.world.Key, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, tr.Close()) }()
-	conf := &tls.Config{InsecureSkipVerify: true, ServerName: string(victim), NextProtos: []string{alpn}} // it is about the answer
+	conf := &tls.Config{InsecureSkipVerify: true, ServerName: string(victim)} // it is about the answer
+	if alpn != "" {
+		conf.NextProtos = []string{alpn}
+	}
 	c, err := tr.Share().Dial(ctx, net.UDPAddrFromAddrPort(s.world.At), conf, nil)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -67,12 +66,17 @@ func (h *home) tell(ctx context.Context, after uint64, events ...s2s.Event) (*s2
 	if err := h.log(ctx, after, events...); err != nil {
 		return nil, err
 	}
+	return h.acked(ctx, after+uint64(len(events)))
+}
+
+// acked waits for what the follower says of a log up to a revision.
+func (h *home) acked(ctx context.Context, upto uint64) (*s2s.LogAck, error) {
 	for {
 		f, err := h.Hear(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if a := f.LogAck; a != nil && a.Group == h.id && (a.Stop || a.Reset || a.Rev >= after+uint64(len(events))) {
+		if a := f.LogAck; a != nil && a.Group == h.id && (a.Stop || a.Reset || a.Rev >= upto) {
 			return a, nil
 		}
 	}
@@ -196,7 +200,10 @@ func skipped(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ack, err := h.tell(ctx, h.rev+1, h.said(w.Mallory(), "the second"))
+	if err := h.log(ctx, h.rev+1, h.said(w.Mallory(), "the second")); err != nil {
+		return "", err
+	}
+	ack, err := h.acked(ctx, h.rev) // whatever it is
 	switch {
 	case err != nil:
 		return "", err
@@ -256,12 +263,5 @@ func besideAMember(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	shown, err := w.Shown(ctx, string(w.Group))
-	switch {
-	case err != nil:
-		return "", err
-	case slices.ContainsFunc(shown, func(m string) bool { return strings.Contains(m, "me too") }):
-		return "", through("shown")
-	}
-	return turnedDown(a)
+	return w.turnedDown(ctx, a, "me too")
 }

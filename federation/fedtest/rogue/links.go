@@ -121,11 +121,11 @@ func endless(ctx context.Context, w *World) (string, error) {
 	return breaks(ctx, w, func(*Peer) []byte { return s2s.AppendVarint(nil, 1<<40) })
 }
 
-// hands is how many shake at once, and rush how many times: about twice of what one source
-// has (quic.Limits).
+// hands is how many shake at once, and rush how many times: about three times of what one
+// source has (quic.Limits).
 const (
 	hands = 16
-	rush  = 320
+	rush  = 640
 )
 
 // handshakes must not keep the victim from answering a peer that it knows.
@@ -146,12 +146,17 @@ func handshakes(ctx context.Context, w *World) (string, error) {
 			for range rush / hands {
 				short, stop := context.WithTimeout(ctx, timeout)
 				c, err := tr.Dial(short, w.endpoint())
-				if stop(); err != nil {
+				stop()
+				e, closed := errors.AsType[*federation.ClosedError](err)
+				switch {
+				case err == nil:
+					done.Add(1)
+					c.CloseWith(federation.CloseGoodbye, "")
+				case closed && e.Remote && e.Code == federation.CloseOverloaded && e.Err != nil: // by QUIC
 					turned.Add(1)
-					continue
+				case closed && e.Remote: // after it, for the name
+					done.Add(1)
 				}
-				done.Add(1)
-				c.CloseWith(federation.CloseGoodbye, "")
 			}
 		})
 	}

@@ -63,20 +63,23 @@ func overrun(ctx context.Context, m Member) (string, error) {
 	if err := m.Put(ctx, filed(honest), good); err != nil {
 		return "", fmt.Errorf("a good record is not taken: %w", err)
 	}
+	thief := strange()
 	for _, bad := range []struct {
 		what  string
+		of    *federation.Key
 		by    *federation.Key
 		seq   uint64
 		life  time.Duration
 		bytes int
 	}{
-		{"signed by another key", strange(), 9, time.Hour, 0},
-		{"older", honest, 4, time.Hour, 0},
-		{"expired", honest, 9, -time.Hour, 0},
-		{"good for a year", honest, 9, 365 * 24 * time.Hour, 0},
-		{"too large", honest, 9, time.Hour, 4 << 10},
+		{"signed by another key", honest, thief, 9, time.Hour, 0},
+		{"of another key", thief, thief, 9, time.Hour, 0},
+		{"older", honest, honest, 4, time.Hour, 0},
+		{"expired", honest, honest, 9, -time.Hour, 0},
+		{"good for a year", honest, honest, 9, 365 * 24 * time.Hour, 0},
+		{"too large", honest, honest, 9, time.Hour, 2 << 10}, // a good statement still
 	} {
-		v, err := value(honest, bad.by, bad.seq, bad.life, bad.bytes)
+		v, err := value(bad.of, bad.by, bad.seq, bad.life, bad.bytes)
 		if err != nil {
 			return "", err
 		}
@@ -119,5 +122,5 @@ func flooded(ctx context.Context, m Member) (string, error) {
 	if kept == sampled || kept < sampled/2 { // all, or the first to go are the oldest
 		return "", through("of %d early ones %d are kept", sampled, kept)
 	}
-	return fmt.Sprintf("5 bad records refused; of %d good ones some are dropped by chance, so of the first %d %d are kept", crowd, sampled, kept), nil
+	return fmt.Sprintf("6 bad records refused; of %d good ones some are dropped by chance, so of the first %d %d are kept", crowd, sampled, kept), nil
 }

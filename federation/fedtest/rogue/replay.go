@@ -16,13 +16,20 @@ var replays = []Attack{
 	{"old statements", "the key of long ago, and the statement that made it the next", replay},
 }
 
+// spoken is what the protocol of nodes is called in the handshake.
+const spoken = "parley/1"
+
 func downgrade(ctx context.Context, w *World) (string, error) {
 	for _, alpn := range []string{"parley/0", "h3", ""} {
 		if err := w.Offer(ctx, alpn); err == nil {
 			return "", through("%q is spoken", alpn)
 		}
 	}
-	return "no handshake: there is no version but parley/1", nil
+	// It must have been for the version.
+	if err := w.Offer(ctx, spoken); err != nil {
+		return "", fmt.Errorf("what is spoken is refused, too: %w", err)
+	}
+	return "no handshake: there is no version but " + spoken, nil
 }
 
 func fewerLanes(ctx context.Context, w *World) (string, error) {

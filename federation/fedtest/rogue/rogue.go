@@ -33,7 +33,7 @@ type World struct {
 	Succession *s2s.Statement
 	// Transport makes a socket of its own for a node of a name.
 	Transport func(name protocol.Node, key *federation.Key, s *s2s.Statement) (federation.Transport, error)
-	// Offer tries a handshake for another protocol than that of nodes.
+	// Offer tries a handshake for a protocol; "": for none.
 	Offer func(ctx context.Context, alpn string) error
 	// Shown returns the messages that Alice has in her conversation with a user, as the
 	// texts of the {data} packets.

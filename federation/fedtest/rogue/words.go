@@ -133,9 +133,14 @@ func (w *World) pub(text string) string {
 	return `{"pub":{"topic":"` + string(w.Group) + `","content":"` + text + `"}}`
 }
 
-// turnedDown says how a command was refused.
-func turnedDown(a *s2s.Answer) (string, error) {
+// turnedDown says how a command to post a text in Alice's group was refused; nor may it be shown.
+func (w *World) turnedDown(ctx context.Context, a *s2s.Answer, text string) (string, error) {
+	shown, err := w.Shown(ctx, string(w.Group))
 	switch {
+	case err != nil:
+		return "", err
+	case slices.ContainsFunc(shown, func(m string) bool { return strings.Contains(m, text) }):
+		return "", through("shown; answered %+v", a.Result)
 	case a.Failed:
 		return "command refused: " + a.Fault.Text(), nil
 	case a.Result != nil && a.Result.Code >= 400:
@@ -154,7 +159,7 @@ func command(ctx context.Context, w *World, as protocol.UserID) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return turnedDown(a)
+	return w.turnedDown(ctx, a, "let me in")
 }
 
 func forgedMember(ctx context.Context, w *World) (string, error) { return command(ctx, w, w.Alice) }
