@@ -49,7 +49,7 @@ var doors = map[string][]string{
 	"github.com/ipfs":                     {"federation/dht"},
 	"github.com/spf13/cobra":              {"cmd/parley"},
 	"github.com/pelletier/go-toml/v2":     {"cmd/parley/…", "testnet/scenario"},
-	"golang.org/x/sys":                    {"testnet/cluster"},
+	"golang.org/x/sys":                    {"testnet/cluster", "testnet/diskfault"},
 	"gonum.org/v1/plot":                   {"testnet/report"},
 	"golang.org/x/term":                   {"cmd/parley"},
 	"golang.org/x/sync":                   {"node", "node/httpd", "federation/dns", "federation/wellknown", "testnet/…", "cmd/parley"},

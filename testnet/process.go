@@ -23,9 +23,10 @@ type Options struct {
 	Config string // TOML, beside what the other fields say; "": all defaults
 	// Wrap, if set, is a command that executes the node's command, which follows it
 	// as its arguments, in its own place: {"unshare", "-m", "sh", "-c", …}.
-	Wrap []string
-	Log  io.Writer // gets what the node prints; nil: discarded
-	Env  []string  // more environment
+	Wrap  []string
+	Files []*os.File // that the command inherits, from descriptor 3 on
+	Log   io.Writer  // gets what the node prints; nil: discarded
+	Env   []string   // more environment
 }
 
 // A Process is a running node. Kill, Stop or Wait must be called.
@@ -76,7 +77,7 @@ func Launch(opt Options) (*Process, error) {
 	p := &Process{opt: opt, ended: make(chan struct{}), tail: &tail{to: opt.Log}}
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = p.tail, p.tail
-	p.cmd.Env = append(os.Environ(), opt.Env...)
+	p.cmd.Env, p.cmd.ExtraFiles = append(os.Environ(), opt.Env...), opt.Files
 	dieWithParent(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting a node: %w", err)

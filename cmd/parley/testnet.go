@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"parley/testnet/diskfault"
 	"parley/testnet/report"
 	lab "parley/testnet/run"
 	"parley/testnet/scenario"
@@ -46,9 +47,19 @@ is like, what goes wrong and when, and what must hold in the end.
   parley testnet up my.toml              keep it up, for clients outside and faults by hand
   parley testnet reference               all that a scenario can say`,
 	}
-	cmd.AddCommand(newTestnetRun(), newTestnetUp(), newTestnetScale(), newTestnetList(), newTestnetShow(), newTestnetCompare(), newTestnetReference())
+	cmd.AddCommand(newTestnetRun(), newTestnetUp(), newTestnetScale(), newTestnetList(), newTestnetShow(), newTestnetCompare(), newTestnetReference(), newTestnetOnDisk())
 	cmd.AddCommand(newTestnetOrders()...)
 	return cmd
+}
+
+// newTestnetOnDisk is how "parley testnet run --processes" starts nodes whose disks it makes
+// slow or full; it is of no use by hand.
+func newTestnetOnDisk() *cobra.Command {
+	return &cobra.Command{
+		Use: "on-disk command...", Hidden: true, DisableFlagParsing: true, Args: cobra.MinimumNArgs(1),
+		Short: "Execute a command on a disk that can be made slow or full",
+		RunE:  func(_ *cobra.Command, args []string) error { return diskfault.Exec(args) },
+	}
 }
 
 func newTestnetRun() *cobra.Command {

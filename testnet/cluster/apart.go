@@ -84,7 +84,16 @@ func (m *Machine) launch() error {
 	ctx, cancel := context.WithTimeout(context.Background(), launchTime)
 	defer cancel()
 	p := m.c.cfg.Processes
-	proc, err := testnet.Start(ctx, testnet.Options{Binary: p.Binary, Data: p.data(m.host), Config: m.settings(), Log: m.output()})
+	o := testnet.Options{Binary: p.Binary, Data: p.data(m.host), Config: m.settings(), Log: m.output()}
+	if m.outer != nil {
+		end, err := m.outer.Attach()
+		if err != nil {
+			return err
+		}
+		defer end.Close()
+		o.Files, o.Wrap = []*os.File{end}, []string{p.Binary, "testnet", "on-disk"}
+	}
+	proc, err := testnet.Start(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ import (
 	"parley/node/auth"
 	"parley/protocol"
 	"parley/testnet/checks"
+	"parley/testnet/diskfault"
 	"parley/testnet/names"
 )
 
@@ -71,11 +72,14 @@ type Host struct {
 	Name protocol.Node // of a node that is found by key: what it is called here
 	IPv6 bool
 	Find Finding
+	// Faulty is whether its disk can be made slow or full (Machine.Disk) if the node is a
+	// process of its own; others can be always.
+	Faulty bool
 }
 
 // Disk is what is wrong with a disk.
 type Disk struct {
-	Delay time.Duration // of a write
+	Delay time.Duration // of an update; in a process of its own, of each fsync of which that consists
 	Full  bool
 }
 
@@ -164,10 +168,14 @@ func (c *Cluster) machine(i int, h Host) (*Machine, error) {
 		}
 	}
 	name := nameOf(h, key)
-	return &Machine{
+	m := &Machine{
 		Name: name, Label: string(h.Name), Addr: netip.AddrPortFrom(address(i, h.IPv6), port), c: c, no: i, host: h,
 		key: key, disk: &disk{file}, pipes: map[*pipe]bool{}, sent: newTraffic(name), change: make(chan struct{}, 1),
-	}, nil
+	}
+	if h.Faulty && c.cfg.Processes != nil {
+		m.outer = &diskfault.Disk{}
+	}
+	return m, nil
 }
 
 // address is a public one, each in a network of its own: nodes judge strangers by theirs.

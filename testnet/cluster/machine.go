@@ -20,6 +20,7 @@ import (
 	"parley/reputation"
 	"parley/store"
 	"parley/store/blob"
+	"parley/testnet/diskfault"
 )
 
 // Machine is where a node runs: its address, its key and its disk stay when the node
@@ -32,6 +33,7 @@ type Machine struct {
 	no    int
 	key   *federation.Key
 	disk  *disk
+	outer *diskfault.Disk // of a node that is a process of its own; nil: nothing is wrong with it
 
 	sent  *traffic
 	wrong atomic.Pointer[wrong] // nil: its clock is right
@@ -248,6 +250,9 @@ func (m *Machine) Disk(change func(d *Disk)) {
 	d := Disk{}
 	if change != nil {
 		change(&d)
+	}
+	if m.outer != nil {
+		m.outer.Set(diskfault.Faults(d))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

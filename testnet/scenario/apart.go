@@ -50,7 +50,7 @@ func (r *reader) apart() {
 	}
 	for i, e := range r.p.Events {
 		switch e.Do {
-		case "partition", "cut", "link", "kill", "stop", "start", "churn", "sign-off":
+		case "partition", "cut", "link", "kill", "stop", "start", "churn", "sign-off", "slow-disk", "full-disk":
 		default:
 			r.wrong(fmt.Sprintf("event[%d].do", i), "%q is not possible with nodes in processes of their own", e.Do)
 		}

@@ -107,6 +107,9 @@ type Step struct {
 	Text  string
 }
 
+// OfDisk reports whether something is wrong with disks.
+func (s *Step) OfDisk() bool { return s.Do == "slow-disk" || s.Do == "full-disk" }
+
 // Must is a check.
 type Must struct {
 	Check

@@ -50,8 +50,9 @@ a *rate* "64kbit" or "10Mbit". A *selection* is a list of patterns: nodes as ["a
 
 With ` + "`--processes`" + ` each node is a process of the real program on a real disk, in real time, and
 users are clients over WebSocket; packets still pass the emulated network, so delays, losses
-and cuts are the same, and "kill" is SIGKILL. What such nodes cannot be made to do is refused:
-other clocks and ages, slow and full disks, attackers, and being found by DNS or DHT. Kinds of frames are not counted then.
+and cuts are the same, "kill" is SIGKILL, and disks are slow and full as the kernel tells the
+node (needs Linux). What such nodes cannot be made to do is refused:
+other clocks and ages, attackers, and being found by DNS or DHT. Kinds of frames are not counted then.
 
 A smallest scenario:
 

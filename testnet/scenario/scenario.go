@@ -301,7 +301,7 @@ type Event struct {
 	Up Duration `toml:"up"`
 	// For "churn": how long a node is down, on average.
 	Down Duration `toml:"down"`
-	// For "slow-disk": how long a write takes.
+	// For "slow-disk": how long a write takes; with --processes, how long each fsync does.
 	Delay Duration `toml:"delay"`
 	// For "skew", "jump", "drift": how far a clock goes ahead. Timers go on as before.
 	Ahead Duration `toml:"ahead"`
