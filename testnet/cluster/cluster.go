@@ -250,6 +250,9 @@ func (c *Cluster) Close() error {
 			if err := m.Stop(); err != nil {
 				c.report(fmt.Errorf("stop %s: %w", m.Name, err))
 			}
+			if m.outer != nil {
+				m.outer.Wait()
+			}
 			c.report(m.disk.file.Close())
 			if m.gate != nil {
 				c.report(m.gate.close())

@@ -1,6 +1,6 @@
 // Package diskfault makes the disk of another process slow or full, as that process sees it:
 // the kernel asks here about each system call that writes at a place of a file or makes
-// files durable (seccomp_unotify(2), Linux 5.5 on amd64 and arm64; no rights are needed).
+// files durable (seccomp_unotify(2), Linux 5.9 on amd64 and arm64; no rights are needed).
 // The process is the real program, on a real file system.
 package diskfault
 
@@ -19,6 +19,8 @@ type Faults struct {
 // A Disk is one whose faults can be changed. It may have several processes, also one after
 // the other.
 type Disk struct {
+	watches sync.WaitGroup // one for each process
+
 	mu  sync.Mutex
 	now Faults // guarded by mu
 }
@@ -30,6 +32,9 @@ func (d *Disk) Set(f Faults) {
 	d.now = f
 }
 
+// Wait returns when all processes on the disk have ended.
+func (d *Disk) Wait() { d.watches.Wait() }
+
 func (d *Disk) faults() Faults {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -37,4 +42,4 @@ func (d *Disk) faults() Faults {
 }
 
 // ErrUnsupported is returned where disks cannot be made faulty.
-var ErrUnsupported = errors.New("diskfault: faulty disks need Linux 5.5 on amd64 or arm64")
+var ErrUnsupported = errors.New("diskfault: faulty disks need Linux 5.9 on amd64 or arm64")

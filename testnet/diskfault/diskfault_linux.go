@@ -50,7 +50,7 @@ func (d *Disk) Attach() (*os.File, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	go d.watch(pair[0])
+	d.watches.Go(func() { d.watch(pair[0]) })
 	return os.NewFile(uintptr(pair[1]), "disk"), nil
 }
 

@@ -106,4 +106,5 @@ func TestFaults(t *testing.T) {
 	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
 		t.Error(err)
 	}
+	d.Wait()
 }
