@@ -33,7 +33,6 @@ import (
 
 	"parley/federation"
 	"parley/protocol"
-	"parley/protocol/s2s"
 )
 
 // Times.
@@ -42,6 +41,7 @@ const (
 	publishTime   = 30 * time.Second
 	probeTimeout  = 5 * time.Second
 	republish     = 6 * time.Hour
+	settled       = time.Hour        // after which a record is filed again though the table has not grown
 	joinRetry     = 15 * time.Second // while nobody is known; doubled up to joinSlow
 	joinSlow      = 10 * time.Minute
 	watchEvery    = time.Minute // for changed addresses, or a lost table
@@ -106,7 +106,8 @@ type Node struct {
 	mu    sync.Mutex
 	filed []netip.AddrPort // addresses in the record that was filed last
 	at    time.Time        // when
-	again time.Duration    // after which it is filed again
+	again time.Duration    // after which it is filed again, if there is need
+	known int              // how many nodes the table had then
 }
 
 var _ federation.Locator = (*Node)(nil)
@@ -247,7 +248,8 @@ func (n *Node) Run(ctx context.Context) error {
 	wait, refresh := joinRetry, n.refreshTime()
 	for {
 		switch {
-		case n.kad.RoutingTable().Size() == 0:
+		case n.Size() == 0:
+			n.lost()
 			n.join(ctx)
 		case time.Since(refresh) >= 0:
 			n.kad.RefreshRoutingTable() // goes on by itself
@@ -268,6 +270,13 @@ func (n *Node) Run(ctx context.Context) error {
 		case <-time.After(next):
 		}
 	}
+}
+
+// lost forgets that the record was filed: with whom, nobody knows any more.
+func (n *Node) lost() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.filed = nil
 }
 
 // refreshTime is when the table is looked through the next time.
@@ -369,73 +378,6 @@ func (n *Node) Addrs() []netip.AddrPort {
 		}
 	}
 	return all[:min(len(all), maxAddrs)]
-}
-
-// Publish files the node's record, if it is not there already with these addresses.
-func (n *Node) Publish(ctx context.Context) error {
-	now, addrs := n.cfg.Clock.Now(), n.Addrs()
-	n.mu.Lock()
-	done := len(addrs) == 0 || slices.Equal(addrs, n.filed) && now.Sub(n.at).Abs() < n.again
-	n.mu.Unlock()
-	if done {
-		return nil // also if it is not known where this node is: then nobody can come
-	}
-	ctx, cancel := context.WithTimeout(ctx, publishTime)
-	defer cancel()
-	var failed []error
-	for _, r := range n.records(addrs, now) {
-		value, err := n.encode(r)
-		if err == nil {
-			err = n.kad.PutValue(ctx, keyOf(r.Key), value)
-		}
-		if err != nil {
-			failed = append(failed, err)
-		}
-	}
-	if err := errors.Join(failed...); err != nil {
-		return fmt.Errorf("dht: %w", err)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	// Who has just come knows few, and files with those: soon it knows more, and others
-	// have come who are nearer to the key.
-	if n.again = min(2*n.again, republish); !slices.Equal(addrs, n.filed) {
-		n.again = watchEvery / 2
-	}
-	n.filed, n.at = addrs, now
-	return nil
-}
-
-// records are that of the present key, and those of the keys that it follows.
-func (n *Node) records(addrs []netip.AddrPort, now time.Time) []*record {
-	base := record{
-		Key: n.cfg.Identity.Key.Public(), Addrs: encodeAddrs(addrs),
-		Seq: uint64(now.UnixMilli()), Until: now.Add(maxLife).UnixMilli(), Host: []byte(n.host.ID()),
-	}
-	all := []*record{&base}
-	var chain []s2s.Statement
-	for _, s := range n.cfg.Identity.Chain() {
-		if len(chain) == maxChain {
-			break
-		}
-		chain = append([]s2s.Statement{*s}, chain...)
-		r := base
-		r.Key, r.Chain = s.Key, slices.Clone(chain)
-		all = append(all, &r)
-	}
-	return all
-}
-
-func (n *Node) encode(r *record) ([]byte, error) {
-	s, err := n.cfg.Identity.Key.State(kindRecord, r)
-	if err != nil {
-		return nil, err
-	}
-	value, err := s.Encode()
-	if err == nil && len(value) > maxRecord {
-		return nil, fmt.Errorf("%w: %d bytes", errRecord, len(value))
-	}
-	return value, err
 }
 
 // Locate implements federation.Locator.

@@ -222,6 +222,51 @@ func TestFoundByTheFirstKey(t *testing.T) {
 	}
 }
 
+// A record is filed again when the table has grown, after an hour, and when the table was
+// lost; not for nothing: that is a handshake with each of twenty nodes.
+func TestFiledAgain(t *testing.T) {
+	now := time.Now()
+	here, err := New(Config{Identity: newIdentity(t), Socket: begin(t, newIdentity(t), "127.0.0.1:0").links.Share(), Fence: loopback,
+		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, Clock: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.Close()
+	meet := func() {
+		t.Helper()
+		known := here.Size()
+		if err := here.Connect(t.Context(), begin(t, newIdentity(t), "127.0.0.1:0").addr); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "one more in the table", func() error {
+			if here.Size() == known {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+	}
+	files := func(when string, after time.Duration, want bool) {
+		t.Helper()
+		now = now.Add(after)
+		if err := here.Publish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := here.at.Equal(now); got != want {
+			t.Errorf("%s: filed %v, want %v", when, got, want)
+		}
+	}
+	meet()
+	files("at first", 0, true)
+	files("nobody has come", 10*time.Minute, false)
+	meet()
+	files("one has come", 0, true)
+	files("an hour later", time.Hour, true)
+	files("a minute later", time.Minute, false)
+	here.lost()
+	files("the table was lost", 0, true)
+	files("six hours later", 6*time.Hour, true)
+}
+
 func TestNobodyThere(t *testing.T) {
 	n := begin(t, newIdentity(t), "127.0.0.1:0")
 	if _, err := n.Locate(t.Context(), n.cfg.Identity.Key.Public()); err == nil || errors.Is(err, federation.ErrNothing) {
