@@ -39,6 +39,7 @@ import (
 const (
 	locateTimeout = 10 * time.Second
 	publishTime   = 30 * time.Second
+	dialTimeout   = 2 * time.Second // of two round trips at most; who is gone holds up a look-up so long
 	probeTimeout  = 5 * time.Second
 	republish     = 6 * time.Hour
 	settled       = time.Hour        // after which a record is filed again though the table has not grown
@@ -57,6 +58,7 @@ const (
 	lowConns       = 3 // this part of them is left when there are too many
 	perNetwork     = 2 // nodes of one /24 or /48 in the table
 	quorum         = 4 // records that are compared
+	concurrency    = 6 // nodes that a look-up asks at a time: α; each that need not be asked costs a handshake
 	hostKeyLabel   = "libp2p host key v1"
 	protocolPrefix = "/parley"
 	bucketSize     = 20
@@ -145,7 +147,7 @@ func New(cfg Config) (*Node, error) {
 		// table, again and again while that fills, connects everybody with everybody.
 		kad.DisableAutoRefresh(),
 		kad.RoutingTableFilter(n.diverse), kad.RoutingTableRefreshPeriod(cfg.Table.Refresh),
-		kad.BucketSize(cfg.Table.Bucket))
+		kad.BucketSize(cfg.Table.Bucket), kad.Concurrency(concurrency))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("dht: %w", err), n.host.Close(), n.back())
 	}
@@ -193,6 +195,7 @@ func (n *Node) newHost(conns *quicreuse.ConnManager) (host.Host, error) {
 		libp2p.AddrsFactory(n.announced), libp2p.MultiaddrResolver(unresolving{}), reachable,
 		libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.Ping(false), libp2p.UserAgent("parley"),
 		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
+		libp2p.WithDialTimeout(dialTimeout),
 	)
 }
 

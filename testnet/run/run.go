@@ -141,9 +141,9 @@ func newRunner(p *scenario.Plan, clock *vtime.Clock, o Options) *runner {
 // The collector may let garbage grow to some times what is in use, in percent, up to a
 // goal for all memory, in bytes; members of a DHT need more.
 const (
-	gcPercent     = 200
+	gcPercent     = 300
 	softMemory    = 1700 << 20
-	softMemoryDHT = 2300 << 20
+	softMemoryDHT = 2430 << 20
 )
 
 func (r *runner) carryOut() (*Result, error) {

@@ -16,3 +16,14 @@ func TestKademlia(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// Who is gone does not keep a look-up from those who are there.
+func TestKademliaAmongDead(t *testing.T) {
+	o, err := table{48, 8, .75}.measure(context.Background(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.found < .7 {
+		t.Errorf("%+v", o)
+	}
+}
