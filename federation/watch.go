@@ -96,6 +96,8 @@ func (p *remote) watchAsk(out bool, a *s2s.Ask, bytes int) {
 		what = "keys"
 	case a.Resume != nil:
 		what = "resume"
+	case a.Group != "":
+		what, t = "group", a.Group
 	}
 	p.watch(out, "ask "+what, t, bytes)
 }

@@ -53,19 +53,25 @@ func (r *room) getDetached(q *request, in *protocol.GetQuery, what map[string]bo
 				Acs: protocol.NewAcs(m.sub.Want, m.sub.Given), Private: m.sub.Private}}})
 		}
 	}
+	if !refuseClosed(q, what) && !known {
+		q.refuse(protocol.Malformed)
+	}
+}
+
+// refuseClosed answers for the parts of a room that need attaching to it, and reports
+// whether any was asked for.
+func refuseClosed(q *request, what map[string]bool) (any bool) {
 	for _, w := range []string{"tags", "aux", "data", "del"} {
 		if what[w] {
-			known = true
+			any = true
 			q.refuse(protocol.Denied)
 		}
 	}
 	if what["cred"] {
-		known = true
+		any = true
 		q.refuse(protocol.Unsupported)
 	}
-	if !known {
-		q.refuse(protocol.Malformed)
-	}
+	return any
 }
 
 // getCard answers {get desc} of a session that is not attached: the public face, and

@@ -34,18 +34,24 @@ type finds struct {
 	users *quota // who looks
 
 	mu     sync.Mutex
-	asked  map[string]*find // by handle, "bob@node.example"
+	asked  map[string]*find // by handle, "bob@node.example", or "group " and id
 	asking int
 }
 
 // find is a search on another node, under way or remembered: many who look for the
 // same make one.
 type find struct {
-	done  chan struct{}
-	found *protocol.SubDesc // nil: nothing; set before done is closed
-	card  *s2s.Card         // of whom was found, if it is a user
-	err   error             // why this cannot be known now
-	until time.Time         // zero: under way
+	done    chan struct{}
+	finding           // set before done is closed
+	err     error     // why this cannot be known now
+	until   time.Time // zero: under way
+}
+
+// finding is what came of a search; empty: nothing.
+type finding struct {
+	line  *protocol.SubDesc // of a handle
+	card  *s2s.Card         // of whom has it, if it is a user
+	group *s2s.Group        // of a group's id
 }
 
 func newFinds() *finds {
@@ -106,20 +112,20 @@ func (n *Node) find(by protocol.UserID, alias string, at protocol.Node) (*protoc
 		return nil, err
 	}
 	if mine {
-		found, card, err := n.askHandle(alias, at)
-		n.finds.end(f, found, card, err)
+		line, card, err := n.askHandle(alias, at)
+		n.finds.end(f, finding{line: line, card: card}, err)
 	}
 	<-f.done // within askTime
-	return f.found, f.err
+	return f.line, f.err
 }
 
 // begin finds an answer or a search under way, or makes one that the caller has to
 // end.
-func (l *finds) begin(by protocol.UserID, handle string) (f *find, mine bool, err error) {
+func (l *finds) begin(by protocol.UserID, name string) (f *find, mine bool, err error) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := l.asked[handle]; f != nil && (f.until.IsZero() || now.Before(f.until)) {
+	if f := l.asked[name]; f != nil && (f.until.IsZero() || now.Before(f.until)) {
 		return f, false, nil
 	}
 	if l.asking >= findsAtOnce {
@@ -130,23 +136,23 @@ func (l *finds) begin(by protocol.UserID, handle string) (f *find, mine bool, er
 	}
 	l.forget(now)
 	f = &find{done: make(chan struct{})}
-	l.asked[handle] = f
+	l.asked[name] = f
 	l.asking++
 	return f, true, nil
 }
 
-func (l *finds) end(f *find, found *protocol.SubDesc, card *s2s.Card, err error) {
+func (l *finds) end(f *find, found finding, err error) {
 	memory := foundMemory
 	switch {
 	case err != nil:
 		memory = failedMemory
-	case found == nil:
+	case found == finding{}:
 		memory = absentMemory
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asking--
-	f.found, f.card, f.err, f.until = found, card, err, time.Now().Add(memory)
+	f.finding, f.err, f.until = found, err, time.Now().Add(memory)
 	close(f.done)
 }
 

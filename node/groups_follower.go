@@ -191,7 +191,7 @@ func (f *follower) pubs(qs []*request) {
 // get implements verbs.
 func (f *follower) get(q *request, in *protocol.GetQuery) {
 	if !f.follows() {
-		q.refuse(protocol.NotFound)
+		f.getStranger(q, in)
 		return
 	}
 	if a := f.at(q); a != nil && whats(in)["data"] && a.m.mode().Has(protocol.Read) {

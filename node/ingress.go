@@ -298,6 +298,8 @@ func (n *Node) Answer(ctx context.Context, from federation.Peer, a *s2s.Ask) (*s
 		return n.answerCard(from, a.Card), nil
 	case a.Handle != "":
 		return n.answerHandle(from, a.Handle), nil
+	case a.Group != "":
+		return n.answerGroup(ctx, from, a.Group), nil
 	case a.File != nil:
 		return n.answerFile(from, a.File)
 	case a.Opinion != nil:

@@ -18,6 +18,8 @@ type Ask struct {
 	// Pages: a Snapshot may come in pieces, of members after After, in order.
 	Pages bool            `cbor:"11,keyasint,omitempty"`
 	After protocol.UserID `cbor:"12,keyasint,omitempty"`
+	// Group: what strangers see of one, whose members the asker need not know.
+	Group protocol.TopicID `cbor:"13,keyasint,omitempty"`
 }
 
 // Answer to an Ask. With Fault it has failed. A file's bytes follow the frame.
@@ -28,7 +30,7 @@ type Answer struct {
 	Wait     uint32         `cbor:"4,keyasint,omitempty"` // seconds before asking again
 	Ping     *Ping          `cbor:"5,keyasint,omitempty"`
 	Card     *Card          `cbor:"6,keyasint,omitempty"`
-	Group    *Group         `cbor:"7,keyasint,omitempty"` // the handle is a group's
+	Group    *Group         `cbor:"7,keyasint,omitempty"` // the handle is a group's; what strangers see of one
 	History  []Event        `cbor:"8,keyasint,omitempty"`
 	Posts    []Post         `cbor:"9,keyasint,omitempty"` // history of a conversation of two
 	File     *FileInfo      `cbor:"10,keyasint,omitempty"`

@@ -168,7 +168,7 @@ func (a *Ask) Check(from protocol.Node) error {
 	k := checker{from: from}
 	n := 0
 	for _, set := range [...]bool{a.Ping != nil, a.Card != "", a.Handle != "", a.History != nil, a.File != nil,
-		len(a.Opinion) > 0, a.Command != nil, a.Snapshot != "", a.Keys, a.Resume != nil} {
+		len(a.Opinion) > 0, a.Command != nil, a.Snapshot != "", a.Keys, a.Resume != nil, a.Group != ""} {
 		if set {
 			n++
 		}
@@ -198,6 +198,8 @@ func (a *Ask) Check(from protocol.Node) error {
 		if a.After != "" {
 			k.user(a.After)
 		}
+	case a.Group != "":
+		k.group(a.Group)
 	case a.Resume != nil:
 		k.text(a.Resume.More)
 		for _, t := range a.Resume.Topics {

@@ -173,7 +173,7 @@ func (k *checker) describe(g *Group) {
 	}
 	k.json(g.Public, true)
 	k.object(g.Aux)
-	k.is(g.Seq >= 0, "number")
+	k.is(g.Seq >= 0 && g.SubCount >= 0, "number")
 	for _, t := range g.Tags {
 		k.text(t)
 	}

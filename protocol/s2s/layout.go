@@ -175,6 +175,7 @@ func (g *Group) layout(c *coder) {
 	octets(c, 10, &g.Aux)
 	number(c, 11, &g.Seq)
 	number(c, 12, &g.Rev)
+	number(c, 13, &g.SubCount)
 }
 
 func (r *Report) layout(c *coder) {
@@ -310,6 +311,7 @@ func (a *Ask) layout(c *coder) {
 	optional(c, 10, &a.Resume)
 	boolean(c, 11, &a.Pages)
 	user(c, 12, &a.After)
+	topic(c, 13, &a.Group)
 }
 
 func (a *Answer) layout(c *coder) {

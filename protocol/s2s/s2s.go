@@ -267,6 +267,8 @@ type Group struct {
 	Aux     []byte           `cbor:"10,keyasint,omitempty"`
 	Seq     int              `cbor:"11,keyasint,omitempty"`
 	Rev     uint64           `cbor:"12,keyasint,omitempty"`
+	// SubCount is how many are subscribed, for those who do not know the members.
+	SubCount int `cbor:"13,keyasint,omitempty"`
 }
 
 // Report passes on, if the operator wishes, that users complained of one of the

@@ -189,6 +189,7 @@ func askSamples() []sample {
 			Request: []byte(`{"pub":{"content":"Hi"}}`), Tag: 77, Sig: []byte(strings.Repeat("\x55", sigSize)), Card: sampleCard()}}},
 		{"ask snapshot", "a group as it is now", &Ask{Snapshot: theirGroup}},
 		{"ask snapshot page", "the members after alice", &Ask{Snapshot: theirGroup, Pages: true, After: alice}},
+		{"ask group", "what do strangers see of it?", &Ask{Group: theirGroup}},
 		{"ask keys", "present and past", &Ask{Keys: true}},
 		{"ask resume", "compare what both have", &Ask{Resume: &Compare{Topics: []TopicState{
 			{Topic: protocol.P2P(alice, bob), Mine: 12, Yours: 7}, {Topic: theirGroup, Rev: 30}}, More: "grp"}}},
@@ -208,6 +209,8 @@ func answerSamples() []sample {
 		{"answer ping", "", &Answer{Ping: &Ping{Data: []byte("abc")}}},
 		{"answer card", "", &Answer{Card: sampleCard()}},
 		{"answer group", "the handle is a group's", &Answer{Group: &g}},
+		{"answer group of strangers", "what they see of it: three are subscribed", &Answer{Group: &Group{ID: hubGroup, Created: sampleTime,
+			Updated: sampleTime, Auth: protocol.ModeGroupAuth, Public: []byte(`{"fn":"Club"}`), SubCount: 3}}},
 		{"answer history", "", &Answer{History: []Event{{At: sampleTime, By: alice, Message: &GroupMessage{Seq: 5, TS: sampleTime, Content: []byte(`"x"`)}}}}},
 		{"answer posts", "", &Answer{Posts: []Post{{From: alice, To: bob, At: sampleTime, Message: &Message{Origin: 5, Tag: 6, Content: []byte(`"x"`)}}}}},
 		{"answer file", "4 bytes follow", &Answer{File: &FileInfo{Size: 104, MIME: "image/png", Name: "x.png", SHA256: make([]byte, 32), Follow: 4}}},

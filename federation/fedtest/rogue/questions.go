@@ -15,6 +15,7 @@ var questions = []Attack{
 	{"file-id guessing", "a peer asks for files by ids that it makes up", guessing},
 	{"history of others", "a peer asks for the conversation of two others", history},
 	{"group of others", "a peer without members asks for a group's state", snapshot},
+	{"group probing", "a stranger guesses groups, and asks what is in one", groups},
 	{"presence probing", "a stranger asks who is online", probing},
 }
 
@@ -52,6 +53,30 @@ func history(ctx context.Context, w *World) (string, error) {
 
 func snapshot(ctx context.Context, w *World) (string, error) {
 	return unanswered(ctx, w, &s2s.Ask{Snapshot: w.Group})
+}
+
+func groups(ctx context.Context, w *World) (string, error) {
+	p, err := w.link(ctx)
+	if err != nil {
+		return "", err
+	}
+	a, err := p.Ask(ctx, &s2s.Ask{Group: w.Group})
+	if err != nil {
+		return "", err
+	}
+	g := a.Group
+	switch {
+	case g == nil:
+		return "", fmt.Errorf("strangers do not see %s: %+v", w.Group, a)
+	case g.Owner != "" || len(g.Tags)+len(g.Aux)+g.Seq > 0 || g.Rev > 0:
+		return "", through("told %+v", g)
+	}
+	for i := range tries {
+		if _, err := unanswered(ctx, w, &s2s.Ask{Group: protocol.NewGroupID(uint64(i), w.Victim)}); err != nil {
+			return "", err
+		}
+	}
+	return "no more told than strangers there see; the guesses refused", nil
 }
 
 // silence is how long nothing must come; the answer of one who tells comes at once.
