@@ -59,7 +59,14 @@ func TestInit(t *testing.T) {
 func TestUsage(t *testing.T) {
 	fails(t, exitUsage, parley(t, "", "server"), `unknown command "server"`, "parley --help")
 	fails(t, exitUsage, parley(t, "", "serve", "--prot", "1"), "unknown flag", "parley serve --help")
-	fails(t, exitUsage, parley(t, "", "user", "add"), "accepts 1 arg")
+	fails(t, exitUsage, parley(t, "", "user", "add"), "accepts 1 arg", "parley user add LOGIN")
+	fails(t, exitUsage, parley(t, "", "user", "lst"), `unknown command "lst" for "parley user"; did you mean "list"?`, "parley user --help")
+	fails(t, exitUsage, parley(t, "", "completion", "tcsh"), `unknown command "tcsh"`)
+	fails(t, exitUsage, parley(t, "", "help", "server"), `unknown command "server"`)
+	fails(t, exitUsage, parley(t, "", "help", "user", "lst"), `unknown command "lst"`)
+	good(t, "", "user")
+	good(t, "", "user", "lst", "--help")
+	good(t, "", "help", "user", "list")
 	fails(t, exitUsage, parley(t, "", "serve", "--config", "/nonexistent.toml"), "--config: /nonexistent.toml does not exist")
 	fails(t, exitFailed, parley(t, "", "user", "list", "--data", "/nonexistent"), "no node's data in /nonexistent", "parley serve")
 	file := filepath.Join(t.TempDir(), "c.toml")
@@ -92,8 +99,23 @@ func TestVersion(t *testing.T) {
 	if err := json.Unmarshal([]byte(good(t, "", "version", "--json")), &b); err != nil || b.Version == "" || b.Go == "" {
 		t.Errorf("version is %+v (%v)", b, err)
 	}
-	if out := good(t, "", "version"); !strings.HasPrefix(out, "parley "+b.Version+" (go") {
-		t.Errorf("version says %q", out)
+	for _, word := range []string{"version", "--version"} {
+		if out := good(t, "", word); !strings.HasPrefix(out, "parley "+b.Version+" (go") {
+			t.Errorf("%s says %q", word, out)
+		}
+	}
+}
+
+// What could not be printed was not done well.
+func TestFullOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full here: ", err)
+	}
+	defer full.Close()
+	var errs strings.Builder
+	if code := run(t.Context(), []string{"config", "check", "--data", t.TempDir()}, strings.NewReader(""), full, &errs); code != exitFailed || !strings.Contains(errs.String(), "no space") {
+		t.Errorf("exit code %d, and it says %q", code, errs.String())
 	}
 }
 

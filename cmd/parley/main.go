@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +28,7 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout
 // run is main without the process.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	root := newRoot()
+	said := &sink{to: out}
 	started := false // the command's own code was reached: its call was good
 	each(root, func(c *cobra.Command) {
 		if do := c.RunE; do != nil {
@@ -37,9 +40,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	})
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
+	root.SetOut(said)
 	root.SetErr(errs)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := execute(ctx, root, args)
+	if err == nil {
+		err, started = said.err, true
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -51,10 +57,61 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		return exitUsage
 	}
 	if !started {
+		if cmd.Runnable() {
+			fmt.Fprintln(errs, "Usage:", cmd.UseLine())
+		}
 		fmt.Fprintf(errs, "Run \"%s --help\" for how it is used.\n", cmd.CommandPath())
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// execute runs the command of the arguments. A command that is only there for those
+// below it prints its help for whatever is not one of them, and calls that good; a
+// misspelt word in a script must not pass for one that was done.
+func execute(ctx context.Context, root *cobra.Command, args []string) (*cobra.Command, error) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	cmd, rest, err := root.Find(args)
+	if err == nil && cmd.Name() == "help" {
+		if cmd, rest, err = root.Find(rest); err != nil {
+			return cmd, err
+		}
+	}
+	if err == nil && !cmd.Runnable() && !slices.Contains(rest, "--help") && !slices.Contains(rest, "-h") {
+		if err := misspelt(cmd, rest); err != nil {
+			return cmd, err
+		}
+	}
+	return root.ExecuteContextC(ctx)
+}
+
+// misspelt says which word of the arguments is no command below cmd.
+func misspelt(cmd *cobra.Command, args []string) error {
+	i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+	if i < 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if like := cmd.SuggestionsFor(args[i]); len(like) > 0 {
+		return fmt.Errorf("unknown command %q for %q; did you mean %q?", args[i], cmd.CommandPath(), like[0])
+	}
+	return fmt.Errorf("unknown command %q for %q", args[i], cmd.CommandPath())
+}
+
+// sink remembers that it could not write: a full disk must not pass for a good end.
+type sink struct {
+	to  io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (s *sink) Write(p []byte) (int, error) {
+	n, err := s.to.Write(p)
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // each calls do for a command and all below it.
@@ -91,9 +148,11 @@ A node for others, at a name of its own:
   parley serve --data /var/lib/parley
 
 Exit codes: 0 good, 1 failed, 2 called or configured wrongly.`,
+		Version:       thisBuild().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "To run a node:"},

@@ -40,6 +40,9 @@ func thisBuild() build {
 	return b
 }
 
+// String is the build in one line.
+func (b build) String() string { return fmt.Sprintf("parley %s (%s, %s)", b.Version, b.Go, b.Platform) }
+
 // buildVersion is how the program calls itself to others.
 func buildVersion() string { return thisBuild().Version }
 
@@ -53,8 +56,8 @@ func newVersion() *cobra.Command {
 			if boolFlag(cmd, "json") {
 				return printJSON(cmd.OutOrStdout(), b)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "parley %s (%s, %s)\n", b.Version, b.Go, b.Platform)
-			return nil
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), b)
+			return err
 		},
 	}
 	addJSON(cmd)
