@@ -232,6 +232,9 @@ func manageUsers(t *testing.T, data string) {
 	fails(t, exitFailed, parley(t, "", "user", "del", "alice", "--data", data), "--yes")
 	fails(t, exitFailed, parley(t, "", "user", "add", "erin", "--data", data), "--password-stdin")
 	fails(t, exitUsage, parley(t, "", "user", "add", "erin", "--password-stdin", "--generate", "--data", data), "password-stdin")
+	if r := parley(t, "", "user", "add", "a b", "--generate", "--data", data); r.code != exitFailed || r.out != "" {
+		t.Errorf("a refused account: exit code %d, and it prints %q", r.code, r.out)
+	}
 }
 
 // What operators do to a user reaches the user's sessions.

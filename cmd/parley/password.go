@@ -26,9 +26,7 @@ func addPasswordFlags(cmd *cobra.Command) {
 func newPassword(cmd *cobra.Command, login string) (string, error) {
 	switch {
 	case boolFlag(cmd, "generate"):
-		password := generate()
-		fmt.Fprintln(cmd.OutOrStdout(), "password", password)
-		return password, nil
+		return generate(), nil
 	case boolFlag(cmd, "password-stdin"):
 		return firstLine(cmd.InOrStdin())
 	}
@@ -48,6 +46,13 @@ func newPassword(cmd *cobra.Command, login string) (string, error) {
 		return "", errors.New("the two passwords differ; nothing was changed")
 	}
 	return first, nil
+}
+
+// tellPassword prints a password that was made here, once it holds.
+func tellPassword(cmd *cobra.Command, password string) {
+	if boolFlag(cmd, "generate") {
+		fmt.Fprintln(cmd.OutOrStdout(), "password", password)
+	}
 }
 
 // generate makes a password of 100 random bits that can be read out.

@@ -55,11 +55,12 @@ func newUserAdd() *cobra.Command {
 		Use:   "add LOGIN",
 		Short: "Add an account",
 		Long: `Add an account, whether sign-up is open or not. Where an address is required of all,
-give it here if you are sure of it, or the user will have to confirm one.
+give it here if you are sure of it, or the user will have to confirm one. A node takes
+addresses of a kind for which the settings have a sender.
 
 Root users see all reports and may act for others; they can sign in on the admin
 listener only.`,
-		Example: "  parley user add alice\n  parley user add bob --generate --email bob@example.org",
+		Example: "  parley user add alice\n  parley user add bob --generate --full-name \"Bob Jones\"",
 		Args:    cobra.ExactArgs(1),
 		RunE:    withOperator(addUser),
 	}
@@ -86,6 +87,7 @@ func addUser(cmd *cobra.Command, o *operator, args []string) error {
 	if err := o.Do(cmd.Context(), http.MethodPost, "/admin/users", in, &u); err != nil {
 		return explainUser(err, args[0])
 	}
+	tellPassword(cmd, in.Password)
 	fmt.Fprintf(cmd.OutOrStdout(), "added %s, %s\n", who(u), u.ID)
 	if in.Root {
 		fmt.Fprintln(cmd.OutOrStdout(), "Root users sign in on the admin listener only (parley serve prints its address).")
@@ -109,7 +111,7 @@ func explainUser(err error, login string) error {
 		return fmt.Errorf("the login %s is taken", login)
 	case http.StatusBadRequest:
 		if refusal.What == "cred" {
-			return errors.New("this node does not confirm such addresses; set email.sender or tel.sender")
+			return errors.New("this is no address, or not of a kind that this node takes: set email.sender or tel.sender, or leave the address out; nothing was changed")
 		}
 	}
 	return err
@@ -186,6 +188,7 @@ func setPassword(cmd *cobra.Command, o *operator, args []string) error {
 	if err := o.Do(cmd.Context(), http.MethodPut, userPath(args[0], "/password"), in, &u); err != nil {
 		return explainUser(err, args[0])
 	}
+	tellPassword(cmd, password)
 	fmt.Fprintf(cmd.OutOrStdout(), "%s has a new password and is signed out everywhere\n", who(u))
 	return nil
 }
