@@ -83,7 +83,7 @@ type appointEvent struct {
 func (e *appointEvent) apply(t *topic) {
 	g, ok := t.kind.(*group)
 	if !ok {
-		e.done <- protocol.NotFound
+		e.absent(protocol.NotFound)
 		return
 	}
 	e.done <- g.appoint(e.user)

@@ -127,7 +127,7 @@ func forgetStanding(cmd *cobra.Command, o *operator, args []string) error {
 
 func pardonUser(cmd *cobra.Command, o *operator, args []string) error {
 	if err := o.Do(cmd.Context(), http.MethodDelete, "/admin/complaints/"+url.PathEscape(args[0]), nil, nil); err != nil {
-		return err
+		return explainUser(err, args[0])
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "complaints about %s are dropped\n", args[0])
 	return err
@@ -163,6 +163,9 @@ func importStanding(cmd *cobra.Command, o *operator, args []string) error {
 	text, err := io.ReadAll(in)
 	if err != nil {
 		return err
+	}
+	if !json.Valid(text) {
+		return fmt.Errorf("%s is not JSON, as \"parley reputation export\" prints it; nothing was changed", args[0])
 	}
 	all := []httpd.AdminStanding{}
 	if err := o.Do(cmd.Context(), http.MethodPut, "/admin/reputation-state", json.RawMessage(text), &all); err != nil {

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"time"
@@ -112,6 +113,9 @@ func (a *Admin) setStanding(r *http.Request) (any, error) {
 		return nil, protocol.Errorf(protocol.Malformed, "word is auto, allow or deny")
 	}
 	return a.explained(r, func(peer protocol.Node) error {
+		if err := a.foreign(peer); err != nil {
+			return err
+		}
 		if in.Word != "" {
 			if err := a.node.SetStanding(peer, pin); err != nil {
 				return err
@@ -128,8 +132,11 @@ func (a *Admin) exportStanding(*http.Request) (any, error) { return a.node.Expor
 
 func (a *Admin) importStanding(r *http.Request) (any, error) {
 	in, err := decode[reputation.State](r)
-	if err != nil {
-		return nil, err
+	if err == nil && in.Wall.IsZero() {
+		err = errors.New("it has no time")
+	}
+	if err != nil { // nothing may be dropped for a file that is another
+		return nil, protocol.Errorf(protocol.Malformed, "not what an export makes: %w; nothing was changed", err)
 	}
 	if err := a.node.ImportStanding(in); err != nil {
 		return nil, err
@@ -144,7 +151,7 @@ func (a *Admin) pardon(r *http.Request) (any, error) {
 	}
 	u, err := protocol.ParseUserID(r.PathValue("user"), a.node.Name())
 	if err != nil {
-		return nil, protocol.Errorf(protocol.Malformed, "%w", err)
+		return nil, protocol.Errorf(protocol.NotFound, "there is no user %s", r.PathValue("user"))
 	}
 	return struct{}{}, a.node.Pardon(u)
 }

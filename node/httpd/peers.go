@@ -1,8 +1,10 @@
 package httpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -113,6 +115,18 @@ func peerName(r *http.Request) (protocol.Node, error) {
 	return n, nil
 }
 
+func unknownPeer(name protocol.Node) error {
+	return protocol.Errorf(protocol.NotFound, "nothing is known of %s", name)
+}
+
+// foreign refuses this node's own name, of which its operator says nothing.
+func (a *Admin) foreign(name protocol.Node) error {
+	if name == a.node.Name() {
+		return protocol.Errorf(protocol.Malformed, "%s is this node's own name", name)
+	}
+	return nil
+}
+
 func peerJSON(p *store.Peer) AdminPeer {
 	out := AdminPeer{
 		Name: string(p.Name), Access: "auto", Addrs: p.Addrs, Proven: p.Proven, First: p.First, Seen: p.Seen, Dialed: p.Dialed,
@@ -162,7 +176,7 @@ func (a *Admin) showPeer(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if !known {
-		return nil, protocol.Errorf(protocol.NotFound, "nothing is known of %s", name)
+		return nil, unknownPeer(name)
 	}
 	out := []AdminPeer{peerJSON(p)}
 	err = a.linked(out)
@@ -193,6 +207,9 @@ func (a *Admin) unpinPeer(r *http.Request) (any, error) {
 	if err == nil {
 		err = a.peers.Unpin(name, r.URL.Query().Get("keys") != "")
 	}
+	if errors.Is(err, protocol.NotFound) {
+		err = unknownPeer(name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +228,14 @@ func (a *Admin) setAccess(r *http.Request) (any, error) {
 	word, ok := accessWords[in.Access]
 	if !ok {
 		return nil, protocol.Errorf(protocol.Malformed, `%q is not "auto", "allow" or "deny"`, in.Access)
+	}
+	if err := a.foreign(name); err != nil {
+		return nil, err
+	}
+	if word == store.AccessDefault { // nothing to take back from a name that was mistyped
+		if _, known, err := a.peers.Peer(name); err != nil || !known {
+			return nil, cmp.Or(err, unknownPeer(name))
+		}
 	}
 	if err := a.peers.SetAccess(name, word); err != nil {
 		return nil, err
