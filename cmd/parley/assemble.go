@@ -168,7 +168,7 @@ func explainStore(err error, data dataDir, name protocol.Node) error {
 	case errors.Is(err, store.ErrDamaged):
 		return fmt.Errorf("%s: %w; put it aside and restore the last backup", data.db(), err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("this user may not use %s: %w", data, err)
+		return data.explain(err)
 	}
 	return err
 }

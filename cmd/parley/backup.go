@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,9 @@ func runBackup(cmd *cobra.Command, o *operator, args []string) error {
 	}
 	p.done()
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s of node %s\n", args[0], bytesOf(m.Bytes), m.Node)
+	if own := data.path(archive.Settings); s.File != "" && filepath.Clean(s.File) != filepath.Clean(own) {
+		fmt.Fprintf(cmd.OutOrStdout(), "The settings are not in it, since they are not in the data directory: keep a copy of %s as well.\n", s.File)
+	}
 	if !boolFlag(cmd, "with-key") {
 		fmt.Fprintf(cmd.OutOrStdout(), "The key is not in it: keep a copy of %s as well.\n", data.key())
 	}

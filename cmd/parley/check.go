@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -128,7 +129,7 @@ func (d *doctor) checkKey() {
 	case errors.Is(err, fs.ErrNotExist) && !d.data.exists():
 		d.say("key", fine, "not there yet; parley serve makes it")
 	case errors.Is(err, fs.ErrNotExist):
-		d.say("key", bad, "%s is missing; put it back from a copy, or make another with: parley key --create", d.data.key())
+		d.say("key", bad, "%s is missing; put it back from a copy, or make another with: parley key --create --data %s", d.data.key(), quoteArg(string(d.data)))
 	default:
 		d.sayErr("key", err, "%s", pinOf(key))
 	}
@@ -273,6 +274,17 @@ func (d *doctor) checkPorts(ctx context.Context) {
 	try("http", d.s.HTTP.Listen, l, err)
 	l, err = listenAdmin(ctx, d.s)
 	try("admin", d.s.Admin.Listen, l, err)
+	if address := d.s.HTTP.Redirect; address != "" {
+		l, err = listenOn(ctx, address, "", "http.redirect")
+		try("redirect", address, l, err)
+	}
+	if address := d.s.LinkAddress(cmp.Or(string(d.node), d.s.Node.Name, config.DefaultName)); address != "" {
+		conn, err := listenUDP(ctx, address)
+		if err == nil {
+			conn.Close()
+		}
+		d.sayErr("nodes", err, "UDP %s is free", address)
+	}
 }
 
 func (d *doctor) tell(cmd *cobra.Command) error {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"parley/federation"
 )
@@ -51,6 +52,17 @@ func (d dataDir) create() (fresh bool, err error) {
 	return true, nil
 }
 
+// explain says what to do about an error of a file in the directory.
+func (d dataDir) explain(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s is not a directory; choose another with --data", d)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user may not use %s: be the one that the node runs as, or choose another directory with --data (%w)", d, err)
+	}
+	return err
+}
+
 // settle makes sure that what is new in the directory, and a fresh directory
 // itself, are there after a power failure.
 func (d dataDir) settle(fresh bool) error {
@@ -93,6 +105,9 @@ func (d dataDir) must() error {
 // would make a stranger of a node that others know.
 func (d dataDir) loadKey() (*federation.Key, error) {
 	key, err := federation.LoadKey(d.key())
+	if errors.Is(err, federation.ErrKeyFormat) {
+		return nil, fmt.Errorf("%w; put it back from a copy", err)
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}

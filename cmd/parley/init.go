@@ -49,7 +49,7 @@ func runInit(cmd *cobra.Command, _ []string) error {
 		if _, err := os.Lstat(file); err == nil {
 			return fmt.Errorf("%s is there already, and nothing was changed; choose another directory with --data", file)
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return data.explain(err)
 		}
 	}
 	if _, err := data.create(); err != nil {
@@ -83,7 +83,7 @@ key   %s
 data  %s
 
 Next:
-  edit %s
+  edit %s: as it is, clients reach the node from this machine only (http.listen)
   parley config check --data %s
   parley serve --data %s
 Keep a copy of %s in a safe place: with it goes the node's identity.

@@ -125,6 +125,10 @@ func printKey(cmd *cobra.Command, _ []string) error {
 		if err != nil {
 			return err
 		}
+		if !create && data.exists() {
+			_, err := data.loadKey()
+			return err
+		}
 		if !create {
 			return fmt.Errorf("there is no key in %s; say where the data is with --data", data)
 		}

@@ -60,9 +60,9 @@ func newLinks(ctx context.Context, s *config.Settings, p *parts, log *slog.Logge
 	if own := federation.KeyOf(l.self); own != nil && !id.Leads(own) {
 		return nil, fmt.Errorf("the node's name %s is made from another key than the one in %s; put the right one back", l.self, p.data.key())
 	}
-	conn, err := new(net.ListenConfig).ListenPacket(ctx, "udp", address)
+	conn, err := listenUDP(ctx, address)
 	if err != nil {
-		return nil, explainUDP(err, address)
+		return nil, err
 	}
 	l.addr = conn.LocalAddr()
 	if l.quic, err = quic.New(quic.Config{Key: p.key, Name: l.self, Conn: conn, Log: log, Succession: id.Succession()}); err != nil {
@@ -207,12 +207,16 @@ func trustedPeers(s *config.Settings) []protocol.Node {
 	return all
 }
 
-// explainUDP says what to change.
-func explainUDP(err error, address string) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("another program uses the UDP address %s; choose another port for other nodes: use --s2s or set s2s.listen (%w)", address, err)
+// listenUDP opens where other nodes come in, or says what to change.
+func listenUDP(ctx context.Context, address string) (net.PacketConn, error) {
+	conn, err := new(net.ListenConfig).ListenPacket(ctx, "udp", address)
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("another program uses the UDP address %s; choose another port for other nodes: use --s2s or set s2s.listen (%w)", address, err)
 	}
-	return fmt.Errorf("cannot listen for other nodes on UDP %s; choose another: use --s2s or set s2s.listen (%w)", address, err)
+	return nil, fmt.Errorf("cannot listen for other nodes on UDP %s; choose another: use --s2s or set s2s.listen (%w)", address, err)
 }
 
 // run keeps links until the node has ended: what it says last still goes out.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"parley/reputation"
@@ -54,5 +56,56 @@ func TestImportOfStanding(t *testing.T) {
 	good(t, "", "reputation", "import", file, "--data", data)
 	if after := good(t, "", "reputation", "list", "--data", data); after != before {
 		t.Errorf("after an import the list is\n%swas\n%s", after, before)
+	}
+}
+
+// What is wrong with a data directory is told with what to do about it.
+func TestWrongDirectories(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"init", "serve", "key", "user list", "config check"} {
+		fails(t, exitFailed, parley(t, "", append(strings.Fields(command), "--data", file)...), file+" is not a directory", "--data")
+	}
+	place := filepath.Join(t.TempDir(), "new")
+	fails(t, exitFailed, parley(t, "", "restore", file+".tar", "--data", place), "no such file")
+	if _, err := os.Stat(place); err == nil {
+		t.Error("a restore from nothing has made a directory")
+	}
+	data := fresh(t, t.TempDir())
+	key := dataDir(data).key()
+	if err := os.WriteFile(key, []byte("noise"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, exitFailed, parley(t, "", "user", "list", "--data", data), key, "from a copy")
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, exitFailed, parley(t, "", "key", "--data", data), key+" is missing", "parley key --create --data")
+}
+
+// What would keep a node from starting is found before, also the port for other nodes.
+func TestCheckOfLinks(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	data := filepath.Join(t.TempDir(), "d")
+	good(t, "", "init", "--data", data)
+	settings := filepath.Join(t.TempDir(), "elsewhere.toml")
+	text := "[node]\ndata = \"" + data + "\"\n[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[s2s]\nlisten = \"" + conn.LocalAddr().String() + "\"\n"
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := parley(t, "", "check", "--config", settings)
+	if r.code != exitFailed || !strings.Contains(r.out, "another program uses the UDP address "+conn.LocalAddr().String()) {
+		t.Errorf("exit code %d: %s", r.code, r.out)
+	}
+	// Settings that are elsewhere are not in a backup, which says so.
+	contains(t, good(t, "", "backup", filepath.Join(t.TempDir(), "b.tar"), "--config", settings), "settings are not in it", settings)
+	if out := good(t, "", "backup", filepath.Join(t.TempDir(), "b.tar"), "--data", data); strings.Contains(out, "settings are not in it") {
+		t.Errorf("backup says %q", out)
 	}
 }

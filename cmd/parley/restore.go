@@ -20,8 +20,8 @@ func newRestore() *cobra.Command {
 		Use:   "restore FILE.tar --data DIR",
 		Short: "Make a data directory from a backup",
 		Long: `Make a data directory from a backup. The directory must hold no database. If the key
-is not in the backup, put node.key into the directory before; without it the node gets
-a new key, and other nodes will have to be told.
+is not in the backup, put node.key into the directory; if there is no copy of it, make
+a new one with "parley key --create", and tell the operators of other nodes.
 
 A restored node knows that it was set back, and other nodes will notice. Everybody
 has to sign in again.`,
@@ -51,6 +51,9 @@ func runRestore(cmd *cobra.Command, args []string) error {
 		if _, err := os.Lstat(path); err == nil {
 			return fmt.Errorf("%s is there already, and nothing was changed; choose another directory with --data", path)
 		}
+	}
+	if _, err := os.Stat(args[0]); err != nil {
+		return err
 	}
 	if _, err := data.create(); err != nil {
 		return err

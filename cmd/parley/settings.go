@@ -88,7 +88,7 @@ func readSettings(cmd *cobra.Command) (*config.Settings, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return config.New(), nil
 	}
-	return s, err
+	return s, dataDir(dir).explain(err)
 }
 
 func stringFlag(cmd *cobra.Command, name string) string {
