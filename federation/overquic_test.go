@@ -40,7 +40,7 @@ func quicBubble(t *testing.T, usual fedtest.Path, names []protocol.Node, tune fu
 			if err != nil {
 				return nil, err
 			}
-			tr, err := quic.New(quic.Config{Key: n.key, Name: n.name, Conn: socket})
+			tr, err := quic.New(quic.Config{Key: n.key, Name: n.name, Conn: socket, Clock: n.clock})
 			mute := func(on bool) {
 				for _, other := range w.nodes {
 					p := usual
