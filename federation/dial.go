@@ -212,6 +212,21 @@ func (m *Mesh) prove(ctx context.Context, c *candidate, n protocol.Node) error {
 	return nil
 }
 
+// provenEvery is how often the key of a link is asked about.
+const provenEvery = time.Hour
+
+// proveAgain ends a link whose key is not of the peer any more. That it could not be found
+// out ends nothing.
+func (l *link) proveAgain() error {
+	ctx, cancel := context.WithTimeout(l.ctx, proveTimeout)
+	defer cancel()
+	_, err := l.m.cfg.Prover.Prove(ctx, l.peer.Name, l.peer.Key)
+	if errors.Is(err, ErrUnproven) {
+		return closing(CloseUnproven, "%v", err)
+	}
+	return nil
+}
+
 // greet finds out who has dialled us, and hands the connection to the peer's worker.
 func (m *Mesh) greet(conn Conn) {
 	c := &candidate{conn: conn}

@@ -160,6 +160,8 @@ func (l *link) attend() *candidate {
 	defer idle.Stop()
 	expiry := time.NewTimer(l.m.cfg.Times.Held)
 	defer expiry.Stop()
+	proof := time.NewTicker(provenEvery)
+	defer proof.Stop()
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -173,6 +175,8 @@ func (l *link) attend() *candidate {
 		case <-l.m.ctx.Done():
 			l.farewell()
 			return nil
+		case <-proof.C:
+			l.start(l.proveAgain)
 		case <-expiry.C:
 			next := l.m.cfg.Times.Held
 			if l.p.parked.some() {
