@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"parley/cmd/parley/config"
 	"parley/testnet"
 	"parley/testnet/bench"
 )
@@ -103,7 +104,10 @@ func runBench(cmd *cobra.Command, names []string, f benchFlags) error {
 		Dial: testnet.Dialer, Log: cmd.ErrOrStderr(), Temp: f.temp, Profiles: f.profile}
 	var err error
 	if cfg.Cases, err = bench.Select(names); err != nil {
-		return fmt.Errorf("%w; see \"parley bench --help\"", err)
+		return &config.Problem{Text: fmt.Sprintf("%v; see \"parley bench --help\"", err)}
+	}
+	if err := f.check(cmd); err != nil {
+		return err
 	}
 	for i := range cfg.Cases {
 		cfg.Cases[i] = f.adjust(cfg.Cases[i])
@@ -118,7 +122,7 @@ func runBench(cmd *cobra.Command, names []string, f benchFlags) error {
 			return err
 		}
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	ctx, stop := untilStopped(cmd)
 	defer stop()
 	rep, err := bench.Execute(ctx, cfg)
 	if err != nil {
@@ -129,6 +133,25 @@ func runBench(cmd *cobra.Command, names []string, f benchFlags) error {
 	}
 	if n := rep.Violations(); n > 0 {
 		return fmt.Errorf("%d broken promises, see above", n)
+	}
+	return nil
+}
+
+// check says which flag makes no sense, before the minutes that a run takes.
+func (f benchFlags) check(cmd *cobra.Command) error {
+	for name, v := range map[string]float64{"repeat": float64(f.repeat), "duration": f.duration.Seconds(), "settle": f.settle.Seconds(),
+		"users": float64(f.users), "inflight": float64(f.inflight), "size": float64(f.size), "rate": f.rate} {
+		if v <= 0 && cmd.Flags().Changed(name) {
+			return &config.Problem{Flag: "--" + name, Text: "must be more than 0"}
+		}
+	}
+	if len(f.pids) > 0 && f.url == "" {
+		return &config.Problem{Flag: "--pid", Text: "tells the processes behind --url, which is missing"}
+	}
+	if f.json != "" && f.json != "-" {
+		if info, err := os.Stat(filepath.Dir(f.json)); err != nil || !info.IsDir() {
+			return &config.Problem{Flag: "--json", Text: filepath.Dir(f.json) + " is no directory"}
+		}
 	}
 	return nil
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/signal"
 
 	"github.com/spf13/cobra"
 
+	"parley/cmd/parley/config"
 	"parley/testnet/faults"
 )
 
@@ -51,7 +51,7 @@ func runFaults(cmd *cobra.Command, cfg faults.Config, names []string) error {
 			}
 		}
 		if !found {
-			return fmt.Errorf("there is no case %q; see \"parley bench faults --help\"", name)
+			return &config.Problem{Text: fmt.Sprintf("there is no case %q; see \"parley bench faults --help\"", name)}
 		}
 	}
 	var err error
@@ -59,7 +59,7 @@ func runFaults(cmd *cobra.Command, cfg faults.Config, names []string) error {
 		return err
 	}
 	cfg.Log = cmd.ErrOrStderr()
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	ctx, stop := untilStopped(cmd)
 	defer stop()
 	all, err := faults.Run(ctx, cfg)
 	if err != nil {
@@ -104,7 +104,7 @@ func runLinks(cmd *cobra.Command, cfg faults.Config) error {
 	if cfg.Binary, err = os.Executable(); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	ctx, stop := untilStopped(cmd)
 	defer stop()
 	all, err := faults.Measure(ctx, cfg)
 	if err != nil {

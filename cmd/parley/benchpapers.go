@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"os/signal"
 
 	"github.com/spf13/cobra"
 
+	"parley/cmd/parley/config"
 	"parley/testnet/scenarios/papers"
 )
 
@@ -27,7 +26,7 @@ what was published, and why the two differ.
 				return err
 			}
 			if runs < 1 {
-				return fmt.Errorf("at least one run is needed")
+				return &config.Problem{Flag: "--runs", Text: "at least one run is needed"}
 			}
 			return runPapers(cmd, some, seed, runs)
 		},
@@ -46,7 +45,7 @@ func paperList() (text string) {
 }
 
 func runPapers(cmd *cobra.Command, some []papers.Paper, seed uint64, runs int) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	ctx, stop := untilStopped(cmd)
 	defer stop()
 	of := map[string][]papers.Line{}
 	for i := range some {

@@ -2,12 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"os/signal"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"parley/cmd/parley/config"
 	"parley/testnet/model"
 )
 
@@ -88,7 +87,7 @@ func chosen[T any](all []T, names []string, name func(T) string, what string) ([
 			}
 		}
 		if len(some) == before {
-			return nil, fmt.Errorf("there is no %s %q; see \"--help\"", what, n)
+			return nil, &config.Problem{Text: fmt.Sprintf("there is no %s %q; see \"--help\"", what, n)}
 		}
 	}
 	return some, nil
@@ -97,7 +96,7 @@ func chosen[T any](all []T, names []string, name func(T) string, what string) ([
 func runReputation(cmd *cobra.Command, f reputationFlags, attacks []string) (err error) {
 	cfg := f.cfg
 	if cfg.Nodes < 20 || cfg.Users < 3 || f.warm < 4 || f.days < 1 || cfg.Seed == 0 {
-		return fmt.Errorf("needed: 20 nodes, 3 users, 4 days before the attack, 1 day of it, and a seed above 0")
+		return &config.Problem{Text: "needed: 20 nodes, 3 users, 4 days before the attack, 1 day of it, and a seed above 0"}
 	}
 	const day = 24 * time.Hour
 	cfg.Warm, cfg.Length = time.Duration(f.warm)*day, time.Duration(f.days)*day
@@ -110,7 +109,7 @@ func runReputation(cmd *cobra.Command, f reputationFlags, attacks []string) (err
 	cfg.Progress = func(done, all int, r *model.Result) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d: %s, %s, %.1f s\n", done, all, r.Attack, r.Policy, r.Seconds)
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	ctx, stop := untilStopped(cmd)
 	defer stop()
 	all, err := model.Run(ctx, cfg)
 	if err != nil {

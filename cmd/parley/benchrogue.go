@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/signal"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +30,7 @@ func runRogue(cmd *cobra.Command, cfg siege.Config) error {
 	if cfg.Binary, err = os.Executable(); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	ctx, stop := untilStopped(cmd)
 	defer stop()
 	all, err := siege.Run(ctx, cfg)
 	if err != nil {

@@ -9,10 +9,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +61,7 @@ type demoNode struct {
 }
 
 func runDemo(cmd *cobra.Command, _ []string) (err error) {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilStopped(cmd)
 	defer stop()
 	dir, err := os.MkdirTemp("", "parley-demo-")
 	if err != nil {

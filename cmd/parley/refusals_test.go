@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"parley/reputation"
 )
@@ -107,5 +109,49 @@ func TestCheckOfLinks(t *testing.T) {
 	contains(t, good(t, "", "backup", filepath.Join(t.TempDir(), "b.tar"), "--config", settings), "settings are not in it", settings)
 	if out := good(t, "", "backup", filepath.Join(t.TempDir(), "b.tar"), "--data", data); strings.Contains(out, "settings are not in it") {
 		t.Errorf("backup says %q", out)
+	}
+}
+
+// What a measurement cannot do is told before its minutes, and as a wrong call.
+func TestBenchRefuses(t *testing.T) {
+	for call, word := range map[string]string{
+		"bench nope": `"nope"`, "bench faults nope": `"nope"`, "bench reputation nope": `"nope"`, "bench papers nope": `"nope"`, "testnet show nope": `"nope"`,
+		"bench p2p --users 0": "--users", "bench p2p --size -5": "--size", "bench p2p --duration -1s": "--duration",
+		"bench p2p --pid 1": "--url", "bench p2p --json /nonexistent/x.json": "/nonexistent is no directory",
+	} {
+		fails(t, exitUsage, parley(t, "", strings.Fields(call)...), word)
+	}
+}
+
+// A plain kill ends what a measurement has begun, as Ctrl-C does.
+func TestBenchEndsWhenKilled(t *testing.T) {
+	dir := t.TempDir()
+	cmd := command(t, t.Context(), "bench", "connect", "--quick", "--temp", dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	started := func() bool {
+		found, err := filepath.Glob(filepath.Join(dir, "*", "*", "parley.db"))
+		return err != nil || len(found) > 0
+	}
+	look, late := time.NewTicker(2*time.Millisecond), time.After(patience)
+	defer look.Stop()
+	for !started() {
+		select {
+		case <-look.C:
+		case <-late:
+			_ = cmd.Process.Kill()
+			t.Fatal("no node has started")
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v (%v)", left, err)
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -163,7 +165,7 @@ func paceOf(text string) (float64, error) {
 func watched(cmd *cobra.Command, plan *scenario.Plan, o lab.Options) (*lab.Result, error) {
 	clock := vtime.NewClock(vtime.Options{Real: o.Real, Pace: o.Pace})
 	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	bar := startProgress(cmd.ErrOrStderr(), clock, plan, interrupts)
 	res, err := lab.Run(plan, clock, o)
 	signal.Stop(interrupts)
@@ -232,6 +234,9 @@ func newTestnetShow() *cobra.Command {
 		Use: "show name", Short: "Print a scenario that comes with the program", Args: cobra.ExactArgs(1),
 		ValidArgs: scenarios.Names(),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(scenarios.Names(), args[0]) {
+				return cannot(cmd, fmt.Errorf("there is no scenario %q; \"parley testnet list\" names them", args[0]))
+			}
 			text, err := scenarios.Text(args[0])
 			if err != nil {
 				return err

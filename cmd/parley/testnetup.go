@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -96,7 +95,7 @@ func keepUp(cmd *cobra.Command, fed *lab.Live, l net.Listener, dir string) (*lab
 	clock := vtime.NewClock(vtime.Options{})
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = page.Serve(l) }) // ends with Close
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	ctx, stop := untilStopped(cmd)
 	defer stop()
 	ended := make(chan struct{})
 	wg.Go(func() {
