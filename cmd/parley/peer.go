@@ -102,6 +102,9 @@ func pinPeer(cmd *cobra.Command, o *operator, args []string) error {
 			if in.Key != "" {
 				return &config.Problem{Flag: "KEY", Text: "there can be one only"}
 			}
+			if _, err := federation.ParsePin(a); err != nil {
+				return &config.Problem{Flag: "KEY", Text: fmt.Sprintf("%q is not \"ed25519:\" and 43 characters; \"parley key\" prints it at the other node", a)}
+			}
 			in.Key = a
 		} else if err := federation.CheckHostPort(a); err != nil {
 			return &config.Problem{Flag: "HOST:PORT", Text: err.Error()}

@@ -67,6 +67,8 @@ func TestPeersByHand(t *testing.T) {
 
 	fails(t, exitUsage, parley(t, "", "peer", "pin", "x", "--data", a))
 	fails(t, exitUsage, parley(t, "", "peer", "pin", "x", "127.0.0.1:1", "--data", a), "KEY")
+	fails(t, exitUsage, parley(t, "", "peer", "pin", "x", "ed25519:abc", "--data", a), "KEY", "parley key")
+	fails(t, exitFailed, parley(t, "", "peer", "ping", "a.localhost", "--data", a), "this node's own name")
 	fails(t, exitUsage, parley(t, "", "peer", "pin", "x", "nowhere", pinOfNode(t, b), "--data", a), "HOST:PORT")
 	fails(t, exitFailed, parley(t, "", "peer", "show", "unknown.example", "--data", a), "unknown.example")
 }

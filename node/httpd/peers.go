@@ -248,6 +248,9 @@ func (a *Admin) pingPeer(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.foreign(name); err != nil {
+		return nil, err
+	}
 	if a.ping == nil {
 		return nil, protocol.Errorf(protocol.NotOffered, "the node has no links now; start it with: parley serve")
 	}
