@@ -154,17 +154,22 @@ func TestDataOfAnotherName(t *testing.T) {
 	p.stop()
 }
 
-// A node that was killed in the first moment of its life starts the next time.
+// A node that was killed in the first moment of its life, when its database had not its
+// name yet, starts the next time. An empty file of that name is what is left of another one.
 func TestFirstStartCutShort(t *testing.T) {
 	data := t.TempDir()
 	good(t, "", "key", "--create", "--data", data)
 	start(t, data).stop()
 	empty := t.TempDir()
 	good(t, "", "key", "--create", "--data", empty)
-	if err := os.WriteFile(dataDir(empty).db(), nil, 0o600); err != nil {
+	if err := os.WriteFile(dataDir(empty).db()+".1.new", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start(t, empty).stop()
+	if err := os.Truncate(dataDir(empty).db(), 0); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, exitFailed, parley(t, "", "serve", "--data", empty, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"), "it is empty", "the last backup")
 }
 
 func TestKeyThatCannotBeUsed(t *testing.T) {

@@ -156,15 +156,17 @@ func TestNoStore(t *testing.T) {
 	if _, err := Open(noise, Options{Node: testNode, Create: true}); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("noise: %v", err)
 	}
-	empty := filepath.Join(dir, "empty.db") // as left by a process killed in the first moment
+	empty := filepath.Join(dir, "empty.db") // as left by a copy that failed: no new store, which would hide that
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(empty, Options{}); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("an empty file: %v", err)
+	for _, create := range []bool{false, true} {
+		if _, err := Open(empty, Options{Node: testNode, Create: create}); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("an empty file, create %v: %v", create, err)
+		}
 	}
-	if err := makeDB(t, empty).Close(); err != nil {
-		t.Error(err)
+	if got, err := os.Stat(empty); err != nil || got.Size() != 0 {
+		t.Errorf("the empty file was touched: %v, %v", got, err)
 	}
 }
 

@@ -35,8 +35,11 @@ func checkLength(path string) error {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
+	if err != nil {
 		return err
+	}
+	if info.Size() == 0 { // makeFile never leaves one: a copy failed, or a disk was full
+		return damaged(errors.New("it is empty"))
 	}
 	want, err := declaredLength(f)
 	if err != nil {
