@@ -409,6 +409,17 @@ func TestExplain(t *testing.T) {
 	if n := strings.Count(text, "\n"); n > 24 {
 		t.Errorf("%d lines", n)
 	}
+	if strings.Contains(text, "your word") {
+		t.Error("nobody has said a word")
+	}
+	other := domain(2)
+	for pin, want := range map[Pin]string{Deny: "your word      deny", Allow: "your word      allow"} {
+		w.Set(w.now, other, pin)
+		if text := w.Explain(w.now, other.Name); !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	w.Forget(w.now, other.Name)
 	if t.Failed() {
 		t.Log(text)
 	}

@@ -24,6 +24,12 @@ func (e *Engine) Explain(now time.Time, name protocol.Node) string {
 		fmt.Fprintf(&b, "%-14s %s\n", what, fmt.Sprintf(format, args...))
 	}
 	line("peer", "%s (%s)", p.Name, p.class(&st))
+	switch p.Pin {
+	case Deny:
+		line("your word", "deny: whatever follows, nothing that is new is taken from it")
+	case Allow:
+		line("your word", "allow: whatever follows, none of its limits hold")
+	}
 	line("proof", "%s, prior %.2f", [...]string{"free key", "domain"}[p.Proof], st.Prior)
 	for _, k := range p.groups() {
 		if g, ok := e.groups.peek(k); ok && !k.none() {
