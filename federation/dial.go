@@ -2,6 +2,7 @@ package federation
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"strings"
@@ -197,10 +198,7 @@ func (m *Mesh) prove(ctx context.Context, c *candidate, n protocol.Node) error {
 			m.log.Debug("statement not believed", "peer", n, "err", err)
 		}
 	}
-	proof, err := m.cfg.Prover.Prove(ctx, n, who.Key)
-	if err == nil && proof == NoProof {
-		err = ErrUnproven
-	}
+	proof, err := m.proof(ctx, n, who.Key)
 	switch {
 	case errors.Is(err, ErrUnproven):
 		return closing(CloseUnproven, "%v", err)
@@ -212,6 +210,16 @@ func (m *Mesh) prove(ctx context.Context, c *candidate, n protocol.Node) error {
 	return nil
 }
 
+// proof is what shows that a key is of a node. Errors: ErrUnproven, if nothing does; others, if
+// that could not be found out.
+func (m *Mesh) proof(ctx context.Context, n protocol.Node, key ed25519.PublicKey) (Proof, error) {
+	proof, err := m.cfg.Prover.Prove(ctx, n, key)
+	if err == nil && proof == NoProof {
+		err = ErrUnproven
+	}
+	return proof, err
+}
+
 // provenEvery is how often the key of a link is asked about.
 const provenEvery = time.Hour
 
@@ -220,7 +228,7 @@ const provenEvery = time.Hour
 func (l *link) proveAgain() error {
 	ctx, cancel := context.WithTimeout(l.ctx, proveTimeout)
 	defer cancel()
-	_, err := l.m.cfg.Prover.Prove(ctx, l.peer.Name, l.peer.Key)
+	_, err := l.m.proof(ctx, l.peer.Name, l.peer.Key)
 	if errors.Is(err, ErrUnproven) {
 		return closing(CloseUnproven, "%v", err)
 	}

@@ -262,7 +262,7 @@ func (n *Node) Run(ctx context.Context) error {
 			wait = joinRetry
 		}
 		next := watchEvery
-		if n.kad.RoutingTable().Size() == 0 {
+		if n.Size() == 0 {
 			next, wait = federation.Jitter(wait), min(2*wait, joinSlow) // not all at once
 		} else if err := n.Publish(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("the node's record is not in the DHT", "err", err)
@@ -303,7 +303,7 @@ func (n *Node) join(ctx context.Context) {
 	}
 	wg.Wait()
 	n.settle(ctx)
-	if n.kad.RoutingTable().Size() == 0 {
+	if n.Size() == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
@@ -318,7 +318,7 @@ func (n *Node) settle(ctx context.Context) {
 	tick := time.NewTicker(settleStep)
 	defer tick.Stop()
 	for range settleSteps {
-		if n.kad.RoutingTable().Size() > 0 {
+		if n.Size() > 0 {
 			return
 		}
 		select {
@@ -387,7 +387,7 @@ func (n *Node) Addrs() []netip.AddrPort {
 func (n *Node) Locate(ctx context.Context, key ed25519.PublicKey) ([]netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()
-	if n.kad.RoutingTable().Size() == 0 {
+	if n.Size() == 0 {
 		return nil, errors.New("dht: no other node of the DHT is known")
 	}
 	value, err := n.kad.GetValue(ctx, keyOf(key), kad.Quorum(quorum))
