@@ -314,8 +314,9 @@ func (n *Node) shown(tx store.Tx, id string) (*s2s.Answer, error) {
 	if err != nil || g.ID.Home() != n.name {
 		return nil, err
 	}
-	return &s2s.Answer{Group: &s2s.Group{ID: g.ID, Channel: g.Channel, Created: g.Created.UnixMilli(),
-		Updated: g.Updated.UnixMilli(), Auth: g.Defacs.Auth, Public: g.Public}}, nil
+	face := faceOf(g)
+	face.Anon = 0 // a line of a search does not show it
+	return &s2s.Answer{Group: &face}, nil
 }
 
 // approachable reports whether strangers of other nodes may know that a user is there.

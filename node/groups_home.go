@@ -101,13 +101,18 @@ func (n *Node) snapshot(tx store.Tx, group protocol.TopicID, bare bool) (*s2s.Sn
 }
 
 func groupOf(rec *store.Topic, head store.Head, bare bool) s2s.Group {
-	g := s2s.Group{ID: rec.ID, Channel: rec.Channel, Created: rec.Created.UnixMilli(), Updated: rec.Updated.UnixMilli(),
-		Owner: rec.Owner, Auth: rec.Defacs.Auth, Anon: rec.Defacs.Anon, Public: rec.Public, Tags: rec.Tags, Aux: rec.Aux,
-		Seq: head.Seq, Rev: head.Rev}
-	if bare {
-		g.Owner, g.Tags = "", nil
+	g := faceOf(rec)
+	g.Aux, g.Seq, g.Rev = rec.Aux, head.Seq, head.Rev
+	if !bare {
+		g.Owner, g.Tags = rec.Owner, rec.Tags
 	}
 	return g
+}
+
+// faceOf is what a record says of a group to anybody.
+func faceOf(rec *store.Topic) s2s.Group {
+	return s2s.Group{ID: rec.ID, Channel: rec.Channel, Created: rec.Created.UnixMilli(), Updated: rec.Updated.UnixMilli(),
+		Auth: rec.Defacs.Auth, Anon: rec.Defacs.Anon, Public: rec.Public}
 }
 
 // bare reports whether a node has readers of a channel only: it is not told who writes.

@@ -66,7 +66,7 @@ func (n *Node) askGroup(id protocol.TopicID) (*s2s.Group, error) {
 	case err != nil:
 		n.log.Debug("a group of another node is not known yet", "group", id, "err", err)
 		return nil, protocol.Busy
-	case a.Group == nil || a.Group.ID != id || !isShowable(a.Group):
+	case a.Group == nil || a.Group.ID != id || !isFace(a.Group.Public) || a.Group.SubCount < 0:
 		return nil, nil
 	}
 	if err := n.offerFiles(id.Home(), a.Group.Public); err != nil {
@@ -74,9 +74,6 @@ func (n *Node) askGroup(id protocol.TopicID) (*s2s.Group, error) {
 	}
 	return a.Group, nil
 }
-
-// isShowable reports whether what another node says of a group can be passed on.
-func isShowable(g *s2s.Group) bool { return isFace(g.Public) && g.SubCount >= 0 }
 
 // descAbroad is what a stranger is shown of a group of another node, as getCard does it.
 func descAbroad(g *s2s.Group, level store.Level, opts *protocol.GetOpts) *protocol.Desc {
@@ -125,8 +122,9 @@ func (e *faceEvent) absent(err error) {
 
 func (e *faceEvent) apply(t *topic) {
 	if g, ok := t.kind.(*group); ok {
-		e.face = &s2s.Group{ID: t.id, Channel: g.rec.Channel, Created: g.rec.Created.UnixMilli(), Updated: g.rec.Updated.UnixMilli(),
-			Auth: g.rec.Defacs.Auth, Anon: g.rec.Defacs.Anon, Public: g.rec.Public, SubCount: g.subCount()}
+		face := faceOf(g.rec)
+		face.SubCount = g.subCount()
+		e.face = &face
 	} else {
 		e.err = protocol.NotFound
 	}
