@@ -24,6 +24,7 @@ type control struct {
 	acks   [s2s.Lanes]*s2s.Ack // guarded by mu, as what follows
 	logs   map[protocol.TopicID]*s2s.LogAck
 	limits *s2s.Limits
+	reach  *s2s.Reach
 	bye    *s2s.Goodbye
 	empty  bool
 }
@@ -83,6 +84,13 @@ func (c *control) setLimits(n s2s.Limits) {
 	signal(c.wake)
 }
 
+func (c *control) setReach(class uint8) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reach = &s2s.Reach{Class: class}
+	signal(c.wake)
+}
+
 // run writes until ctx ends.
 func (c *control) run(ctx context.Context) func() error {
 	return func() error {
@@ -127,6 +135,10 @@ func (c *control) take() (fs []*s2s.Control) {
 	if c.limits != nil {
 		fs = append(fs, &s2s.Control{Limits: c.limits})
 		c.limits = nil
+	}
+	if c.reach != nil {
+		fs = append(fs, &s2s.Control{Reach: c.reach})
+		c.reach = nil
 	}
 	if c.empty && len(fs) == 0 {
 		fs = append(fs, &s2s.Control{})

@@ -44,6 +44,9 @@ type Handler interface {
 	Answer(ctx context.Context, from Peer, a *s2s.Ask) (answer *s2s.Answer, body io.ReadCloser)
 	// Linked tells that a link has begun or ended. It must not wait.
 	Linked(p Peer, s LinkState)
+	// Reaches tells what a peer says of its reach, when a link has begun and when it changes.
+	// It must not wait.
+	Reaches(p Peer, class uint8)
 }
 
 // Restorer is implemented by a Handler that keeps what other nodes keep, too.
@@ -159,6 +162,9 @@ type Links interface {
 	// Limit sets how many posts and bytes of a node are read in a second, and tells it.
 	// Zero: no limit.
 	Limit(n protocol.Node, l s2s.Limits)
+	// Reach sets of how many nodes this one can tell others, as a class (s2s.Reach), and
+	// tells it to all to which there is a link.
+	Reach(class uint8)
 }
 
 // Keyring signs texts with the node's key, and knows the keys of others.

@@ -25,6 +25,7 @@ type book struct {
 	refuse  func(p *s2s.Post) *s2s.Verdict
 	fault   func() error
 	heard   []*s2s.Cast
+	reaches []uint8 // as peers have said
 	links   []federation.LinkState
 	again   int // known names passed over
 	compare int
@@ -180,6 +181,13 @@ func (b *book) Linked(_ federation.Peer, s federation.LinkState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.links = append(b.links, s)
+}
+
+// Reaches implements federation.Handler.
+func (b *book) Reaches(_ federation.Peer, class uint8) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reaches = append(b.reaches, class)
 }
 
 // Restored implements federation.Restorer: with fetch, what the peer has and this node

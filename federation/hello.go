@@ -22,7 +22,7 @@ func (p *remote) hello() (*s2s.Hello, error) {
 	h := &s2s.Hello{
 		Name: p.m.self, To: p.name, Boot: p.m.boot,
 		Features: p.m.cfg.Features, Limits: limits, Build: p.m.cfg.Build,
-		Lanes: make([]s2s.LaneState, s2s.Lanes), Time: p.m.cfg.Clock.Now().UnixMilli(),
+		Lanes: make([]s2s.LaneState, s2s.Lanes), Time: p.m.cfg.Clock.Now().UnixMilli(), Reach: uint8(p.m.reach.Load()),
 	}
 	err := p.m.cfg.Store.View(func(tx store.Tx) error {
 		pair, err := p.pair(tx)

@@ -21,6 +21,7 @@ type link struct {
 	codec    s2s.Codec
 	peer     Peer
 	theirs   *s2s.Hello
+	reach    uint8 // that was said in ours
 	since    time.Time
 	ahead    time.Duration // the peer's clock of this node's
 	compare  bool          // topics, since one of the two was set back
@@ -50,7 +51,7 @@ type link struct {
 
 func newLink(p *remote, c *candidate) *link {
 	l := &link{
-		p: p, m: p.m, conn: c.conn, codec: c.codec, peer: c.peer, theirs: c.theirs, since: time.Now(), ahead: c.ahead(p.m.cfg.Clock), in: c.in,
+		p: p, m: p.m, conn: c.conn, codec: c.codec, peer: c.peer, theirs: c.theirs, reach: c.mine.Reach, since: time.Now(), ahead: c.ahead(p.m.cfg.Clock), in: c.in,
 		asks: make(chan struct{}, maxAnswers), opened: map[byte]bool{streamControl: true},
 		limit: newLimiter(c.mine.Limits),
 	}
@@ -267,6 +268,8 @@ func (l *link) readControl() error {
 			err = l.follow.answered(f.LogAck)
 		case f.Limits != nil:
 			l.theirsChanged(f.Limits)
+		case f.Reach != nil:
+			l.m.handler.Reaches(l.peer, f.Reach.Class)
 		case f.Goodbye != nil:
 			return closing(CloseGoodbye, "so it is")
 		case f.Hello != nil:

@@ -35,7 +35,8 @@ type Mesh struct {
 	quiet  quiet // says the same thing once
 	dials  chan struct{}
 	greets chan struct{}
-	dialed atomic.Int64 // when a peer has shown that this node can be dialled; ns since 1970
+	reach  atomic.Uint32 // s2s.Hello.Reach
+	dialed atomic.Int64  // when a peer has shown that this node can be dialled; ns since 1970
 
 	// Set by Run before anything is started.
 	handler Handler

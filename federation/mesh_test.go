@@ -3,6 +3,7 @@ package federation_test
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,33 @@ func TestQuestions(t *testing.T) {
 		if _, _, err := a.mesh.Ask(w.Context(), b.name, &s2s.Ask{}); !errors.Is(err, protocol.Busy) {
 			w.Errorf("error %v, want Busy", err)
 		}
+	})
+}
+
+// What a node says of its reach is heard with the first word of a link, and when it changes.
+func TestReachIsTold(t *testing.T) {
+	bubble(t, two, func(w *world) {
+		a, b := w.ab()
+		heard := func(want ...uint8) {
+			w.Helper()
+			b.book.mu.Lock()
+			defer b.book.mu.Unlock()
+			if !slices.Equal(b.book.reaches, want) {
+				w.Errorf("b has heard %v, want %v", b.book.reaches, want)
+			}
+		}
+		a.mesh.Reach(3)
+		a.write(b, 1, 1)
+		w.pass(time.Second)
+		heard(3)
+		a.mesh.Reach(4)
+		a.mesh.Reach(4)
+		w.pass(time.Second)
+		heard(3, 4)
+		w.pass(time.Hour) // the link ends
+		a.write(b, 1, 2)
+		w.pass(time.Second)
+		heard(3, 4, 4)
 	})
 }
 

@@ -313,6 +313,7 @@ func (p *remote) serve(c *candidate) *candidate {
 	p.enter(l)
 	p.m.log.Info("link up", "peer", p.name, "addr", c.conn.Peer().Addr, "dialed", c.conn.Peer().Dialed, "proof", l.peer.Proof)
 	p.m.handler.Linked(l.peer, LinkUp)
+	p.m.handler.Reaches(l.peer, l.theirs.Reach)
 	next := l.run()
 	state := p.exit(l)
 	p.m.log.Info("link down", "peer", p.name, "cause", l.cause())
@@ -329,6 +330,9 @@ func (p *remote) enter(l *link) {
 	p.prompt = knowsEarly(l.theirs)
 	p.met = p.since
 	p.tell()
+	if now := uint8(p.m.reach.Load()); now != l.reach { // it has changed since Hello
+		l.control.setReach(now)
+	}
 	if l.ahead.Abs() >= clockTold {
 		p.m.quiet.warn(p.m.log, "clocks differ", p.name, wrongClock(l.ahead))
 	}

@@ -98,6 +98,7 @@ func (n *Node) reported(by protocol.UserID, said []accusation) {
 // answered for long. It also lets the engine's clock go on, and saves.
 func (s *standing) tend() {
 	s.with(func(e *reputation.Engine, now time.Time) { e.SetUsers(s.n.localUsers()) })
+	s.tellReach()
 	if err := s.silence(s.n.wall()); err != nil {
 		s.n.log.Error("silence about strangers not counted", "err", err)
 	}

@@ -128,6 +128,7 @@ func (mute) Answer(context.Context, federation.Peer, *s2s.Ask) (*s2s.Answer, io.
 	return &s2s.Answer{Failed: true, Fault: protocol.NotFound}, nil
 }
 func (mute) Linked(federation.Peer, federation.LinkState) {}
+func (mute) Reaches(federation.Peer, uint8)               {}
 
 // nap is time that goes by for one of several who do things at once.
 func nap(d time.Duration) { time.Sleep(d) } // a bubble's clock

@@ -117,6 +117,7 @@ func (n *Node) Run(ctx context.Context) error {
 	tick := time.NewTicker(janitorPeriod)
 	defer tick.Stop()
 	if n.cfg.Network != nil {
+		n.standing.tellReach()
 		n.start(n.standing.readLists)
 	}
 	tend := time.NewTicker(standingPeriod)

@@ -45,6 +45,21 @@ func (s *standing) open(wire [][]byte) []reputation.Statement {
 	return good
 }
 
+// tellReach tells others of how many nodes this one can tell.
+func (s *standing) tellReach() {
+	if s.n.cfg.OpinionKey == nil || s.n.cfg.Federation.Mute {
+		return
+	}
+	var class uint8
+	s.with(func(e *reputation.Engine, now time.Time) { class = e.Reach(now) })
+	s.n.cfg.Network.Reach(class)
+}
+
+// Reaches implements federation.Handler.
+func (n *Node) Reaches(p federation.Peer, class uint8) {
+	n.standing.with(func(e *reputation.Engine, now time.Time) { e.Reaches(now, sender(p), class) })
+}
+
 // hold has others asked about a node, if that is due; not nil: what comes from there waits
 // for their answers, unless it is known well.
 func (s *standing) hold(who reputation.Sender, vouchers [][]byte) *waiting {
@@ -81,52 +96,40 @@ func (s *standing) inquire(who reputation.Sender, carried []reputation.Statement
 	ctx, stop := context.WithTimeout(s.n.outside, askingTime)
 	defer stop()
 	var mu sync.Mutex
-	var told []reputation.Statement
-	var filed []reputation.Testimony
+	var answers []reputation.Answer
 	var wg sync.WaitGroup
 	for _, peer := range whom {
 		wg.Go(func() {
-			own, passed, err := s.ask(ctx, peer, who.Name)
+			a, err := s.ask(ctx, peer, who.Name)
 			if err != nil {
 				s.n.log.Debug("no opinion", "peer", peer, "about", who.Name, "err", err)
 				return
 			}
 			mu.Lock()
-			told, filed = append(told, own...), append(filed, passed...)
+			answers = append(answers, a)
 			mu.Unlock()
 		})
 	}
 	wg.Wait()
 	s.with(func(e *reputation.Engine, now time.Time) {
-		e.Learn(now, who, carried, told, filed...)
+		e.Learn(now, who, carried, answers...)
 		delete(s.asking, who.Name)
 	})
 }
 
-// ask asks a peer what it says of a node, and what others have filed with it.
-func (s *standing) ask(ctx context.Context, peer, about protocol.Node) (told []reputation.Statement, filed []reputation.Testimony, err error) {
+// ask asks a peer what it says of a node.
+func (s *standing) ask(ctx context.Context, peer, about protocol.Node) (a reputation.Answer, err error) {
+	a.By = peer
 	wire, err := s.askWire(ctx, peer, about, reputation.Told)
 	if err != nil {
-		return nil, nil, err
+		return a, err
 	}
-	a, err := reputation.ParseAnswer(wire)
-	if err != nil {
-		return nil, nil, err
+	a.Asked, wire, err = reputation.ParseAnswer(wire)
+	if err != nil || len(wire) == 0 {
+		return a, err
 	}
-	for _, w := range a.Wires {
-		st, err := reputation.OpenStatement(w, s.keyOf, s.n.wall())
-		switch {
-		case err != nil, st.About != about, st.By == s.n.name: // whose key is not known here counts nothing
-		case st.Kind == reputation.Told && st.By == peer:
-			told = append(told, st)
-		case st.Kind == reputation.Filed:
-			filed = append(filed, reputation.Testimony{Statement: st, Via: peer})
-		}
-	}
-	for i := range filed {
-		filed[i].Share = a.Share(len(filed))
-	}
-	return told, filed, nil
+	a.Told, err = reputation.OpenStatement(wire, s.keyOf, s.n.wall())
+	return a, err
 }
 
 // askWire asks a peer for its word about a node.
@@ -175,7 +178,7 @@ func (s *standing) takeFiled(from federation.Peer, wire []byte) *s2s.Answer {
 		return failed(protocol.Malformed)
 	}
 	taken := false
-	s.with(func(e *reputation.Engine, now time.Time) { taken = e.TakeFiled(now, from.Name, st, wire) })
+	s.with(func(e *reputation.Engine, now time.Time) { taken = e.TakeFiled(now, from.Name, st) })
 	if !taken {
 		s.n.metrics.filings.WithLabelValues("theirs", "refused").Inc()
 		return failed(protocol.Denied)
@@ -204,36 +207,26 @@ func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 		return failed(protocol.Malformed)
 	}
 	wire, err := s.opinion(question{kind, about})
-	if err == nil && kind == reputation.Told {
-		wire = s.withFiled(wire, about, from.Name)
-	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return failed(err)
+	}
+	s.n.metrics.opinions.WithLabelValues(map[bool]string{true: "nothing", false: "answered"}[wire == nil]).Inc()
+	switch {
+	case kind == reputation.Told:
+		var asked uint8
+		s.with(func(e *reputation.Engine, now time.Time) { asked = e.Asked(now, about, from.Name) })
+		wire = reputation.EncodeAnswer(asked, wire)
 	case wire == nil:
-		s.n.metrics.opinions.WithLabelValues("nothing").Inc()
 		return failed(protocol.NotFound)
 	}
-	s.n.metrics.opinions.WithLabelValues("answered").Inc()
 	return &s2s.Answer{Opinion: wire}
-}
-
-// withFiled is what we say of a node and what others have filed here; nil: nothing.
-func (s *standing) withFiled(own []byte, about, asker protocol.Node) []byte {
-	var filed [][]byte
-	askers := 0
-	s.with(func(e *reputation.Engine, now time.Time) { filed, askers = e.Dossier(now, about, asker) })
-	if own == nil && len(filed) == 0 {
-		return nil
-	}
-	return reputation.NewAnswer(own, filed, askers).Encode()
 }
 
 // What being asked may cost, and tell: an answer is made once, and given again until it is
 // old, so that who asks often sees no more than who asks once.
 const (
 	maxAnswers   = 4096
-	answerLife   = time.Hour
+	answerLife   = 10 * time.Minute
 	opinionPause = 6 * time.Minute // until one who has asked too much may ask again
 )
 

@@ -1,9 +1,10 @@
 package reputation
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -11,14 +12,14 @@ import (
 	"parley/protocol"
 )
 
-// Plan returns whom to ask about the sender of a first contact, at most 6 peers, or
+// Plan returns whom to ask about the sender of a first contact, at most maxAsked peers, or
 // nobody. carried are the statements that it brought, opened. What comes back goes to
 // Learn. The randomness must not be foreseeable for peers.
 func (e *Engine) Plan(now time.Time, s Sender, carried []Statement, rng *rand.Rand) []protocol.Node {
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
 	p.decay(at)
-	if p.Pin != Auto || !p.due(at) || p.Asked == 0 && !e.worthAsking(at, p, carried) {
+	if p.Pin != Auto || !p.due(at, e.standing(at, p).Known) || p.Asked == 0 && !e.worthAsking(at, p, carried) {
 		return nil
 	}
 	if e.asks.refill(at, askRate, askBurst) < 1 {
@@ -26,31 +27,30 @@ func (e *Engine) Plan(now time.Time, s Sender, carried []Statement, rng *rand.Ra
 	}
 	e.asks.add(-1)
 	p.Asked = at
-	top := slices.DeleteFunc(slices.Clone(e.recommenders(at)), func(n protocol.Node) bool { return n == p.Name })
-	ask := witnessesFor(p.Name, e.wall(now).Unix()/weekLong, top[:min(len(top), witnessesOf)])
-	add := func(n protocol.Node) {
-		if !slices.Contains(ask, n) {
-			ask = append(ask, n)
+	p.Lot = rng.Float64()
+	ask := e.witnesses(at, e.wall(now).Unix(), p.Name)
+	var rest []protocol.Node
+	for _, r := range e.recommenders(at) {
+		if r.name != p.Name && !slices.Contains(ask, r.name) {
+			rest = append(rest, r.name)
 		}
 	}
-	for want := min(len(top), len(ask)+askTop); len(ask) < want; {
-		add(top[0])
-		top = top[1:]
-	}
-	if rest := slices.DeleteFunc(top, func(n protocol.Node) bool { return slices.Contains(ask, n) }); len(rest) > 0 {
-		add(rest[rng.IntN(len(rest))])
+	if len(rest) > 0 {
+		ask = append(ask, rest[rng.IntN(len(rest))])
 	}
 	return ask
 }
 
 // due reports whether a peer was not asked about for long enough.
-func (p *Peer) due(now Time) bool {
+func (p *Peer) due(now Time, known bool) bool {
 	wait := askSeldom
 	switch {
 	case p.Asked == 0:
 		return true
 	case p.Doubt:
 		wait = askAfterBad
+	case p.hasty(known):
+		wait = fanLife
 	case p.P < askSoonMass:
 		wait = askSoon
 	case p.P < askLaterMass:
@@ -77,25 +77,37 @@ func (e *Engine) worthAsking(now Time, p *Peer, carried []Statement) bool {
 	return ok
 }
 
-// witnessesFor returns those of the candidates with the highest hash of (about, week,
-// candidate): nodes that know the same candidates choose the same.
-func witnessesFor(about protocol.Node, week int64, of []protocol.Node) []protocol.Node {
+// witnesses are those of the recommenders whom to ask about a node, and with whom to file:
+// weighted rendezvous hashing (Thaler and Ravishankar 1998; Schindelhauer and Schomaker 2005),
+// so that nodes that know the same peers meet at the same ones, the more so the wider the
+// reach of these. wall is the time in seconds since 1970.
+func (e *Engine) witnesses(now Time, wall int64, about protocol.Node) []protocol.Node {
 	type ranked struct {
 		name protocol.Node
-		hash [sha256.Size]byte
+		rank float64
 	}
 	var all []ranked
-	for _, n := range of {
-		b := binary.BigEndian.AppendUint64([]byte("parley-reputation-witness-v1\x00"), uint64(week))
-		b = append(append(append(b, about...), 0), n...)
-		all = append(all, ranked{n, sha256.Sum256(b)})
+	for _, r := range e.recommenders(now) {
+		if r.name != about {
+			all = append(all, ranked{r.name, math.Log(witnessLot(about, r.name, wall)) / r.weight})
+		}
 	}
-	slices.SortFunc(all, func(a, b ranked) int { return bytes.Compare(b.hash[:], a.hash[:]) })
+	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(a.name, b.name)) })
 	var out []protocol.Node
 	for _, r := range all[:min(len(all), witnesses)] {
 		out = append(out, r.name)
 	}
 	return out
+}
+
+// witnessLot is what the lot of a recommender for a node is in these weeks, 0…1, the same
+// for all who draw it. Not all lots change at the same time.
+func witnessLot(about, r protocol.Node, wall int64) float64 {
+	base := append(append(append([]byte("parley-reputation-witness-v2\x00"), about...), 0), r...)
+	shift := sha256.Sum256(base)
+	turn := (wall + int64(binary.BigEndian.Uint32(shift[:])%witnessLife)) / witnessLife
+	hash := sha256.Sum256(binary.BigEndian.AppendUint64(append(base, 0), uint64(turn)))
+	return (float64(binary.BigEndian.Uint64(hash[:])>>11) + 0.5) / (1 << 53)
 }
 
 // Holds reports whether a first contact of a peer waits while others are asked about it:

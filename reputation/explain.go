@@ -72,7 +72,10 @@ func track(right, wrong float64) string {
 }
 
 func (e *Engine) explainHearsay(line func(string, string, ...any), p *Peer, st *standing) {
-	if p.Loan+p.Blame+p.FastBlame == 0 {
+	if p.Reach > 0 {
+		line("its word", "it says that it can tell of %.0f nodes or more", least(p.Reach))
+	}
+	if p.Loan+p.Blame+p.FastBlame+p.Fans == 0 {
 		line("others", "nothing")
 		return
 	}
@@ -85,6 +88,9 @@ func (e *Engine) explainHearsay(line func(string, string, ...any), p *Peer, st *
 			names[i] = string(n)
 		}
 		line("  blamed by", "%s", strings.Join(names, ", "))
+	}
+	if p.hasty(st.Known) {
+		line("  in a hurry", "it comes to %.0f nodes or more at once: this one has its turn later", p.Fans)
 	}
 	for _, l := range p.Loans[:min(len(p.Loans), maxVoices)] {
 		t, _ := e.trust(e.clock.at, l.By)

@@ -1,8 +1,6 @@
 package reputation
 
 import (
-	"encoding/binary"
-	"math"
 	"slices"
 	"time"
 
@@ -12,11 +10,11 @@ import (
 // What is held against a peer is filed at its witnesses, where those ask to whom it comes
 // next: spec/reputation.md#filed-blame.
 
-// Filing is what one node has filed about another here, signed.
+// Filing is what one node has filed about another here.
 type Filing struct {
-	By   protocol.Node
-	At   Time // when it came
-	Wire []byte
+	By          protocol.Node
+	At          Time  // when it came
+	Bad, Lately uint8 // classes
 }
 
 // Dossier is what a witness keeps about a node: what was filed, and who has asked.
@@ -35,14 +33,15 @@ const (
 	maxDossiers = 4096
 	maxFilings  = 16 // about one
 	maxAskers   = 64 // about one; who is beyond counts no more
-	dossierDays = 7.0
-	fileLeast   = 0.8  // bad mass that is filed
-	fileEvery   = 0.25 // days
-	maxAccusals = 256  // that wait to be filed
-	filedPart   = 0.25 // of the trust in a witness, for an author of whom little is known
-	fewComplain = 0.10 // of those to whom it came: below this what is filed counts less
+	filingDays  = 28.0
+	askerDays   = 0.5
+	fanLife     = 2.0 / 24 // half-life, in days, of a node's having asked
+	leastFilers = 2        // below, nothing of what is filed is told
+	fileLeast   = 0.8      // bad mass that is filed
+	fileEvery   = 0.25     // days
+	maxAccusals = 256      // that wait to be filed
+	leastFiled  = 1.0      // weight of blame that is filed
 	maxAccusers = 8
-	maxAnswer   = 1 + maxFilings
 )
 
 // Accusation is what is to be filed, and with whom.
@@ -51,42 +50,42 @@ type Accusation struct {
 	Witnesses []protocol.Node
 }
 
-// Accuse returns what is to be filed now, unsigned: about those of whom two local users or
-// more have complained since, each at most every 6 hours. An operator's word is no part of it.
+// Accuse returns what is to be filed now, unsigned: about those of whom local users have
+// complained since, each at most every 6 hours. An operator's word is no part of it.
 func (e *Engine) Accuse(now time.Time, self protocol.Node) (all []Accusation) {
 	at := e.clock.now(now)
 	for name := range e.accuse {
 		delete(e.accuse, name)
 		p, ok := e.peers.peek(name)
-		if !ok || name == self || len(p.Voices) < silentVoices || p.Filed != 0 && at.since(p.Filed) < fileEvery {
+		if !ok || name == self || p.Filed != 0 && at.since(p.Filed) < fileEvery {
 			continue
 		}
 		p.decay(at)
 		bad := p.N - p.P/tolerated
-		top := slices.DeleteFunc(slices.Clone(e.recommenders(at)), func(n protocol.Node) bool { return n == name })
-		if bad < fileLeast || len(top) == 0 {
+		t := e.wall(now).Unix()
+		with := e.witnesses(at, t, name)
+		if bad < fileLeast || len(with) == 0 {
 			continue
 		}
 		p.Filed = at
-		t := e.wall(now).Unix()
 		all = append(all, Accusation{
 			Statement: Statement{By: self, About: name, Kind: Filed, Issued: t, Expires: t + int64(Filed.life()/time.Second),
 				Bad: class(max(1, bad), maxMassClass), Lately: class(p.Ns-p.Ps/tolerated, maxMassClass)},
-			Witnesses: witnessesFor(name, t/weekLong, top[:min(len(top), witnessesOf)]),
+			Witnesses: with,
 		})
 	}
 	return all
 }
 
 // TakeFiled keeps what a peer has filed, if that is one whose word counts here: the latest
-// of each about each. s is wire, opened.
-func (e *Engine) TakeFiled(now time.Time, from protocol.Node, s Statement, wire []byte) bool {
+// of each about each.
+func (e *Engine) TakeFiled(now time.Time, from protocol.Node, s Statement) bool {
 	at := e.clock.now(now)
 	if t, _ := e.trust(at, from); t == 0 || s.By != from || s.Kind != Filed {
 		return false
 	}
 	d := e.dossier(at, s.About)
-	f := Filing{from, at, slices.Clone(wire)}
+	f := Filing{By: from, At: at, Bad: s.Bad, Lately: s.Lately}
 	if i := slices.IndexFunc(d.Filings, func(o Filing) bool { return o.By == from }); i >= 0 {
 		d.Filings[i] = f
 		return true
@@ -98,9 +97,34 @@ func (e *Engine) TakeFiled(now time.Time, from protocol.Node, s Statement, wire 
 	return true
 }
 
-// Dossier is what others have filed about a node, for a peer that asks, and to how many
-// it has come within a week; that peer is counted from now on.
-func (e *Engine) Dossier(now time.Time, about, asker protocol.Node) (wires [][]byte, askers int) {
+// gathered is what trusted peers have filed about a node, weighed and added up without the
+// loudest: nothing that one of them has said can be told from it. Of a node that is
+// established here it is no more than what this node has seen makes likely.
+func (e *Engine) gathered(now Time, about protocol.Node) (slow, fast float64) {
+	d, ok := e.dossiers.peek(about)
+	if !ok {
+		return 0, 0
+	}
+	var sum blames
+	for _, f := range d.Filings {
+		t, _ := e.trust(now, f.By)
+		if old := now.since(f.At); t > 0 && old < filingDays {
+			sum.add(f.By, max(t, leastFiled), decay(min(blameEach, least(f.Bad)), old, halfSlow), decay(min(blameEach, least(f.Lately)), old, halfFast))
+		}
+	}
+	if len(sum.all) < leastFilers {
+		return 0, 0
+	}
+	slow, fast = sum.total()
+	if p, ok := e.peers.peek(about); ok {
+		return Mass{P: p.P, N: p.N, Ns: p.Ns, Blame: slow, FastBlame: fast}.blame()
+	}
+	return slow, fast
+}
+
+// Asked counts a peer that asks about a node: one to which that node has come. It returns the
+// class of how many have, with a half-life of two hours.
+func (e *Engine) Asked(now time.Time, about, asker protocol.Node) uint8 {
 	at := e.clock.now(now)
 	d := e.dossier(at, about)
 	if i := slices.IndexFunc(d.Askers, func(o Asker) bool { return o.Node == asker }); i >= 0 {
@@ -108,12 +132,11 @@ func (e *Engine) Dossier(now time.Time, about, asker protocol.Node) (wires [][]b
 	} else if len(d.Askers) < maxAskers {
 		d.Askers = append(d.Askers, Asker{asker, at})
 	}
-	for _, f := range d.Filings {
-		if t, _ := e.trust(at, f.By); t > 0 && f.By != asker {
-			wires = append(wires, f.Wire)
-		}
+	n := 0.0
+	for _, a := range d.Askers {
+		n += decay(1, at.since(a.At), fanLife)
 	}
-	return wires, len(d.Askers)
+	return class(n, maxDaysClass)
 }
 
 // dossier finds or makes one, without what is too old.
@@ -127,104 +150,27 @@ func (e *Engine) dossier(now Time, about protocol.Node) *Dossier {
 		}
 		e.dossiers.add(about, d)
 	}
-	d.Filings = slices.DeleteFunc(d.Filings, func(f Filing) bool { return now.since(f.At) >= dossierDays })
-	d.Askers = slices.DeleteFunc(d.Askers, func(a Asker) bool { return now.since(a.At) >= dossierDays })
+	d.Filings = slices.DeleteFunc(d.Filings, func(f Filing) bool { return now.since(f.At) >= filingDays })
+	d.Askers = slices.DeleteFunc(d.Askers, func(a Asker) bool { return now.since(a.At) >= askerDays })
 	return d
 }
 
-// Testimony is a statement that a witness has passed on.
-type Testimony struct {
-	Statement
-	Via   protocol.Node
-	Share float64 // of its weight that counts, 0…1
-}
-
-// Answer is the answer to a question about a node: what the witness says itself, if it says
-// anything, and what others have filed with it.
+// Answer is what a peer that was asked about a node has answered.
 type Answer struct {
-	Asked uint8 // class of the nodes that have asked in a week
-	Wires [][]byte
+	By    protocol.Node
+	Asked uint8     // class of how many have asked it lately
+	Told  Statement // the zero one if it has nothing to say
 }
 
-// Encode gives the one form of an answer.
-func (r Answer) Encode() []byte {
-	b := []byte{r.Asked}
-	for _, w := range r.Wires[:min(len(r.Wires), maxAnswer)] {
-		b = binary.BigEndian.AppendUint16(b, uint16(len(w)))
-		b = append(b, w...)
-	}
-	return b
-}
+// EncodeAnswer gives the one form of an answer; told is the statement, signed, nil if there is none.
+func EncodeAnswer(asked uint8, told []byte) []byte { return append([]byte{asked}, told...) }
 
-// NewAnswer is an answer with what a witness says itself, nil if nothing, and its dossier.
-func NewAnswer(own []byte, filed [][]byte, askers int) Answer {
-	r := Answer{Asked: class(float64(askers), maxDaysClass)}
-	if own != nil {
-		r.Wires = append(r.Wires, own)
-	}
-	r.Wires = append(r.Wires, filed...)
-	return r
-}
-
-// ParseAnswer takes an answer apart; its statements are to be opened one by one.
-func ParseAnswer(b []byte) (r Answer, err error) {
+// ParseAnswer takes an answer apart; the statement, if it is not empty, is to be opened.
+func ParseAnswer(b []byte) (asked uint8, told []byte, err error) {
 	if len(b) == 0 || b[0] > maxDaysClass {
-		return Answer{}, badStatement("no answer")
+		return 0, nil, badStatement("no answer")
 	}
-	r.Asked, b = b[0], b[1:]
-	for len(b) > 0 {
-		if len(r.Wires) == maxAnswer {
-			return Answer{}, badStatement("more than %d statements", maxAnswer)
-		}
-		if len(b) < 2 || int(binary.BigEndian.Uint16(b)) > len(b)-2 {
-			return Answer{}, badStatement("it is cut off")
-		}
-		n := int(binary.BigEndian.Uint16(b))
-		r.Wires = append(r.Wires, b[2:2+n])
-		b = b[2+n:]
-	}
-	return r, nil
-}
-
-// Share is what each of some filings counts: less, if few of those complain to whom the
-// subject has come, as of a large node that has a few bad users.
-func (r Answer) Share(filings int) float64 {
-	f := float64(filings)
-	if f == 0 {
-		return 0
-	}
-	return min(1, f/max(f, least(r.Asked))/fewComplain)
-}
-
-// blame is what one author holds against a peer, weighed.
-type blame struct {
-	by         protocol.Node
-	slow, fast float64
-}
-
-// hearFiled adds what others have filed, of those who were not asked themselves. wall is the
-// clock by which statements are dated, in seconds since 1970.
-func (e *Engine) hearFiled(now Time, wall int64, p *Peer, filed []Testimony, all []blame) []blame {
-	for _, f := range filed[:min(len(filed), maxFilings*(witnesses+askTop+askRandom))] {
-		said := func(b blame) bool { return b.by == f.By }
-		if f.Kind != Filed || f.About != p.Name || f.By == p.Name || slices.ContainsFunc(all, said) {
-			continue
-		}
-		author, known := e.peers.peek(f.By)
-		if known && (author.Closed || author.Pin == Deny) {
-			continue
-		}
-		own, _ := e.trust(now, f.By)
-		via, _ := e.trust(now, f.Via)
-		if via == 0 {
-			continue
-		}
-		w := max(own, filedPart*via) * max(0, min(1, f.Share))
-		old := math.Max(0, float64(wall-f.Issued)/perSecond) // days
-		bad := min(blameEach, least(f.Bad))
-		all = append(all, blame{f.By, w * decay(bad, old, halfSlow), w * decay(min(blameEach, least(f.Lately)), old, halfFast)})
-	}
-	return all
+	return b[0], b[1:], nil
 }
 
 // judgeAccusers lets those who warned of a peer share its early outcomes: they were right

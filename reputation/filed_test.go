@@ -1,7 +1,7 @@
 package reputation
 
 import (
-	"bytes"
+	"slices"
 	"testing"
 	"time"
 )
@@ -19,19 +19,19 @@ func (w *world) accusation(self Sender) (a Accusation, ok bool) {
 	return all[0], true
 }
 
-// TestAccuse: two users and more must stand behind what is filed; it goes to the witnesses,
-// every 6 hours at most, and never to the one it is about.
+// TestAccuse: what a user reports is filed; it goes to the witnesses, every 6 hours at most, and
+// never to the one it is about.
 func TestAccuse(t *testing.T) {
 	w := newWorld(t, Config{})
 	self, x := domain(99), domain(50)
 	friend := w.friends(8)[0]
-	w.see(x, Report, 1)
+	w.see(x, Ignored, 10)
 	if a, ok := w.accusation(self); ok {
-		t.Errorf("one user's word is filed: %+v", a)
+		t.Errorf("silence is filed: %+v", a)
 	}
 	w.see(x, Report, 1)
 	a, ok := w.accusation(self)
-	if !ok || a.About != x.Name || a.By != self.Name || a.Kind != Filed || a.Bad != class(6, maxMassClass) || len(a.Witnesses) != 3 {
+	if !ok || a.About != x.Name || a.By != self.Name || a.Kind != Filed || a.Bad != class(3, maxMassClass) || len(a.Witnesses) != witnesses || slices.Contains(a.Witnesses, x.Name) {
 		t.Fatalf("%v %+v", ok, a)
 	}
 	if _, err := a.Sign(testKey(1)); err != nil {
@@ -53,91 +53,111 @@ func TestAccuse(t *testing.T) {
 	}
 }
 
-// TestDossier: only who is trusted files, each once about one; it is shown to others for a
-// week, and how many ask is counted; all of it is bounded and survives a restart.
+// TestDossier: only who is trusted files, each once about one. What is told of it is nothing
+// until two have filed, then as much as all but the loudest, for weeks; all of it is bounded and
+// survives a restart.
 func TestDossier(t *testing.T) {
 	w := newWorld(t, Config{})
-	all := w.friends(3)
+	all := w.friends(maxFilings + 1)
 	x := domain(50)
-	file := func(by Sender, wire string) bool {
-		st := Statement{By: by.Name, About: x.Name, Kind: Filed, Bad: 3}
-		return w.TakeFiled(w.now, by.Name, st, []byte(wire))
+	file := func(by Sender, bad uint8) bool {
+		return w.TakeFiled(w.now, by.Name, Statement{By: by.Name, About: x.Name, Kind: Filed, Bad: bad, Lately: bad})
 	}
-	if file(domain(60), "stranger") || !file(all[0], "old") || !file(all[0], "zero") || !file(all[1], "one") {
+	told := func() uint8 {
+		w.Helper()
+		s, ok := w.Opinion(w.now, "self.example", x.Name, Told)
+		if ok != (s.Bad > 0) || s.Lately > s.Bad || s.Good+s.Days > 0 {
+			w.Errorf("%v %+v", ok, s)
+		}
+		if c, ok := w.Opinion(w.now, "self.example", x.Name, Carried); ok {
+			w.Errorf("the peer itself learns %+v", c)
+		}
+		return s.Bad
+	}
+	if file(domain(60), 5) || !file(all[0], 5) || !file(all[0], 3) {
 		t.Error("who may file, and how often")
 	}
-	st := Statement{By: all[1].Name, About: x.Name, Kind: Filed, Bad: 3}
-	if w.TakeFiled(w.now, all[0].Name, st, nil) {
+	if w.TakeFiled(w.now, all[0].Name, Statement{By: all[1].Name, About: x.Name, Kind: Filed, Bad: 3}) {
 		t.Error("filed in another's name")
 	}
-	wires, n := w.Dossier(w.now, x.Name, all[2].Name)
-	if len(wires) != 2 || string(wires[0]) != "zero" || n != 1 {
-		t.Errorf("%q, %d askers", wires, n)
+	if got := told(); got != 0 {
+		t.Errorf("what one has filed is told: %d", got)
 	}
-	if wires, n = w.Dossier(w.now, x.Name, all[0].Name); len(wires) != 1 || string(wires[0]) != "one" || n != 2 {
-		t.Errorf("%q, %d askers", wires, n)
+	for i, want := range []uint8{3, 4, 4, 5} { // 4, 8, 12, 16
+		if !file(all[1+i], 5) || told() != want {
+			t.Errorf("filed by %d: %d, want %d", 2+i, told(), want)
+		}
 	}
 	w.Import(w.now, w.Export(w.now))
-	for i := range 2 * maxAskers {
-		w.Dossier(w.now, x.Name, domain(100+i).Name)
+	w.pass(15 * dayLong)
+	if got := told(); got != 3 { // 16 halved, and a little less
+		t.Errorf("two weeks later: %d", got)
 	}
-	if wires, n = w.Dossier(w.now, x.Name, all[2].Name); len(wires) != 2 || n != maxAskers {
-		t.Errorf("after a restart: %q, %d askers", wires, n)
+	for _, f := range all {
+		file(f, 1)
 	}
-	w.pass(7 * dayLong)
-	if wires, n = w.Dossier(w.now, x.Name, all[2].Name); len(wires) != 0 || n != 1 {
-		t.Errorf("a week later: %q, %d askers", wires, n)
+	if n := len(w.dossier(w.clock.at, x.Name).Filings); n != maxFilings {
+		t.Errorf("%d filings", n)
+	}
+	w.pass(29 * dayLong)
+	if got := told(); got != 0 || len(w.dossier(w.clock.at, x.Name).Filings) != 0 {
+		t.Errorf("weeks later: %d", got)
 	}
 	for i := range maxDossiers + 100 {
-		w.Dossier(w.now, domain(i).Name, all[0].Name)
+		w.Asked(w.now, domain(i).Name, all[0].Name)
 	}
 	if len(w.dossiers.m) != maxDossiers {
 		t.Errorf("%d dossiers", len(w.dossiers.m))
 	}
 }
 
-// filedBy is what some have filed about another, passed on by one.
-func (w *world) filedBy(x, via Sender, share float64, by ...Sender) (all []Testimony) {
-	for _, b := range by {
-		all = append(all, Testimony{
-			Statement: Statement{By: b.Name, About: x.Name, Kind: Filed, Issued: w.now.Unix(), Bad: 3, Lately: 3},
-			Via:       via.Name, Share: share,
-		})
+// TestAsked: a witness counts to how many a node comes at once, and forgets them within a day.
+func TestAsked(t *testing.T) {
+	w := newWorld(t, Config{})
+	x := domain(50)
+	var got uint8
+	for i := range 2 * maxAskers {
+		got = w.Asked(w.now, x.Name, domain(100+i%maxAskers).Name)
 	}
-	return all
+	if got != class(maxAskers, maxDaysClass) {
+		t.Errorf("class %d", got)
+	}
+	w.pass(4 * time.Hour)
+	if got = w.Asked(w.now, x.Name, domain(900).Name); got != class(maxAskers/4, maxDaysClass) {
+		t.Errorf("class %d four hours later", got)
+	}
+	w.pass(dayLong)
+	if got = w.Asked(w.now, x.Name, domain(901).Name); got != 1 || len(w.dossier(w.clock.at, x.Name).Askers) != 1 {
+		t.Errorf("class %d a day later", got)
+	}
 }
 
-// TestFiledBlame: what is filed closes a stranger; one author counts nothing, nor do those
-// whom nobody trusted passes on; of a large node with few complaints it counts little, and it
-// does not close one that is established here.
+// TestFiledBlame: what two witnesses have gathered closes a stranger; of one that a witness has
+// seen to be good it tells little, as long as it has seen nothing bad.
 func TestFiledBlame(t *testing.T) {
-	w := newWorld(t, Config{})
-	f := w.friends(3)
-	x := domain(50)
-	for _, c := range []struct {
-		name  string
-		filed []Testimony
-		blame float64
-	}{
-		{"one author", w.filedBy(x, f[0], 1, domain(60)), 0},
-		{"one author, of three witnesses", append(w.filedBy(x, f[0], 1, domain(60)), w.filedBy(x, f[1], 1, domain(60))...), 0},
-		{"two strangers", w.filedBy(x, f[0], 1, domain(60), domain(61)), 4 * filedPart * 0.6},
-		{"two friends", w.filedBy(x, f[0], 1, f[1], f[2]), 4 * 0.6},
-		{"few of many", w.filedBy(x, f[0], 0.1, f[1], f[2]), 0.4 * 0.6},
-		{"by nobody trusted", w.filedBy(x, domain(70), 1, f[1], f[2]), 0},
-		{"the peer itself", w.filedBy(x, f[0], 1, x, f[1]), 0},
-	} {
-		w.Learn(w.now, x, nil, nil, c.filed...)
-		if b := w.find(x.Name).Blame; b < c.blame*0.9 || b > c.blame*1.1 {
-			t.Errorf("%s: blame %.2f, want %.2f", c.name, b, c.blame)
+	witness := newWorld(t, Config{})
+	x, old := domain(50), domain(51)
+	witness.see(old, Reply, 10)
+	for _, f := range witness.friends(5) {
+		for _, s := range []Sender{x, old} {
+			witness.TakeFiled(witness.now, f.Name, Statement{By: f.Name, About: s.Name, Kind: Filed, Bad: 5, Lately: 5})
 		}
 	}
-	w.Learn(w.now, x, nil, nil, w.filedBy(x, f[0], 1, f[1], f[2])...)
+	if s, _ := witness.Opinion(witness.now, "w.example", old.Name, Told); s.Bad > class(hearsayFree, maxMassClass) {
+		t.Errorf("of one that is good here: %+v", s)
+	}
+	w := newWorld(t, Config{})
+	f := w.friends(2)
+	var answers []Answer
+	for _, by := range f {
+		s, _ := witness.Opinion(witness.now, by.Name, x.Name, Told)
+		answers = append(answers, Answer{By: by.Name, Told: s})
+	}
+	w.Learn(w.now, x, nil, answers[0])
+	near(t, "blame of one witness", w.find(x.Name).Blame, 0)
+	w.Learn(w.now, x, nil, answers...)
+	near(t, "blame of two", w.find(x.Name).Blame, 4*0.6)
 	w.want(x, Wait, ReasonClosed)
-	old := domain(51)
-	w.see(old, Reply, 10)
-	w.Learn(w.now, old, nil, nil, w.filedBy(old, f[0], 1, f[1], f[2])...)
-	w.want(old, Admit, ReasonKnown)
 }
 
 // TestAccusersAreJudged: who warned of one that turns out good is trusted less, who warned
@@ -146,8 +166,15 @@ func TestAccusersAreJudged(t *testing.T) {
 	w := newWorld(t, Config{})
 	f := w.friends(4)
 	good, bad := domain(50), domain(51)
-	w.Learn(w.now, good, nil, nil, w.filedBy(good, f[0], 1, f[0], f[1])...)
-	w.Learn(w.now, bad, nil, nil, w.filedBy(bad, f[0], 1, f[2], f[3])...)
+	blame := func(x Sender, by ...Sender) {
+		all := say(Told, x, by...)
+		for i := range all {
+			all[i].Good, all[i].Bad = 0, 3
+		}
+		w.Learn(w.now, x, nil, answer(all)...)
+	}
+	blame(good, f[0], f[1])
+	blame(bad, f[2], f[3])
 	before, _ := w.trust(w.clock.at, f[0].Name)
 	w.see(good, Reply, 4)
 	w.see(bad, Report, 2)
@@ -159,25 +186,18 @@ func TestAccusersAreJudged(t *testing.T) {
 }
 
 func TestAnswerForm(t *testing.T) {
-	a := NewAnswer([]byte("own"), [][]byte{[]byte("filed")}, 5)
-	b := a.Encode()
-	if want := []byte("\x03\x00\x03own\x00\x05filed"); !bytes.Equal(b, want) {
-		t.Errorf("%q", b)
-	}
-	back, err := ParseAnswer(b)
-	if err != nil || back.Asked != 3 || len(back.Wires) != 2 || string(back.Wires[1]) != "filed" {
-		t.Errorf("%+v %v", back, err)
-	}
-	for _, bad := range [][]byte{nil, {13}, b[:len(b)-1], b[:5], bytes.Repeat([]byte{0}, 1+2*(maxAnswer+1))} {
-		if a, err := ParseAnswer(bad); err == nil {
-			t.Errorf("%q is %+v", bad, a)
+	for _, told := range []string{"", "statement"} {
+		b := EncodeAnswer(5, []byte(told))
+		if string(b) != "\x05"+told {
+			t.Errorf("%q", b)
+		}
+		if asked, back, err := ParseAnswer(b); err != nil || asked != 5 || string(back) != told {
+			t.Errorf("%d %q %v", asked, back, err)
 		}
 	}
-	for _, c := range []struct {
-		asked   uint8
-		filings int
-		want    float64
-	}{{0, 0, 0}, {1, 1, 1}, {4, 1, 1}, {7, 2, 0.3125}, {12, 16, 0.078125}} {
-		near(t, "share", Answer{Asked: c.asked}.Share(c.filings), c.want)
+	for _, bad := range [][]byte{nil, {13}} {
+		if asked, told, err := ParseAnswer(bad); err == nil {
+			t.Errorf("%q is %d %q", bad, asked, told)
+		}
 	}
 }

@@ -97,6 +97,9 @@ func (e *Engine) FirstContact(now time.Time, s Sender, user protocol.UserID) Ver
 	if has := p.Bucket.refill(at, st.Rate, st.Burst); has < 1 {
 		return Verdict{Wait, ReasonRate, later((1 - has) / st.Rate), 0}
 	}
+	if p.hasty(st.Known) {
+		return Verdict{Wait, ReasonFan, later(fanLife), 0}
+	}
 	if has := e.userHas(at, user); has < 1 {
 		return Verdict{Wait, ReasonUser, later((1 - has) / userRate), 0}
 	}

@@ -32,21 +32,27 @@ const (
 )
 
 // Learn takes what is said of a peer: what it carries and what those who were asked
-// answered, opened; told must hold answers of those who were asked only, filed what they
-// have passed on. It replaces what was learnt before, unless there is nothing: silence may be our own link's fault, and
-// neither forgives nor takes a loan away.
-func (e *Engine) Learn(now time.Time, s Sender, carried, told []Statement, filed ...Testimony) {
+// answered, opened. It replaces what was learnt before, unless there is nothing: silence may
+// be our own link's fault, and neither forgives nor takes a loan away.
+func (e *Engine) Learn(now time.Time, s Sender, carried []Statement, answers ...Answer) {
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
 	p.decay(at)
 	carried = about(p.Name, Carried, carried[:min(len(carried), maxCarried)])
+	var told []Statement
+	for _, a := range answers {
+		if a.Told.By == a.By {
+			told = append(told, a.Told)
+		}
+	}
 	told = about(p.Name, Told, told)
-	if len(carried)+len(told)+len(filed) == 0 {
+	if len(carried)+len(answers) == 0 {
 		return
 	}
 	e.learnAge(at, p, carried, told)
-	if len(told)+len(filed) > 0 {
-		e.learnBlame(at, e.wall(now).Unix(), p, told, filed)
+	if len(answers) > 0 {
+		e.learnBlame(at, p, told)
+		e.learnFan(at, p, answers, told)
 	}
 	e.borrow(at, p, append(told, carried...))
 	p.Doubt = false
@@ -94,26 +100,35 @@ func (e *Engine) learnAge(now Time, p *Peer, carried, told []Statement) {
 	p.Aged = min(p.Aged, now-Time(second*24*float64(time.Hour)))
 }
 
-// learnBlame adds up what trusted peers hold against a peer, without the loudest.
-func (e *Engine) learnBlame(now Time, wall int64, p *Peer, told []Statement, filed []Testimony) {
-	var all []blame
+// blames are what several hold against a peer, weighed.
+type blames struct {
+	all                          []protocol.Node // who
+	slow, fast, maxSlow, maxFast float64
+}
+
+func (b *blames) add(by protocol.Node, weight, slow, fast float64) {
+	slow, fast = weight*slow, weight*fast
+	b.slow, b.fast = b.slow+slow, b.fast+fast
+	b.maxSlow, b.maxFast = max(b.maxSlow, slow), max(b.maxFast, fast)
+	if slow > 0 {
+		b.all = append(b.all, by)
+	}
+}
+
+// total leaves out the loudest: one liar counts nothing.
+func (b *blames) total() (slow, fast float64) { return b.slow - b.maxSlow, b.fast - b.maxFast }
+
+// learnBlame adds up what trusted peers hold against a peer.
+func (e *Engine) learnBlame(now Time, p *Peer, told []Statement) {
+	var sum blames
 	for _, s := range told {
 		if t, _ := e.trust(now, s.By); t > 0 {
-			w := max(t, blameLeast)
-			all = append(all, blame{s.By, w * min(blameEach, least(s.Bad)), w * min(blameEach, least(s.Lately))})
+			sum.add(s.By, max(t, blameLeast), min(blameEach, least(s.Bad)), min(blameEach, least(s.Lately)))
 		}
 	}
-	all = e.hearFiled(now, wall, p, filed, all)
-	var slow, fast, maxSlow, maxFast float64
-	p.Accusers = nil
-	for _, b := range all {
-		slow, fast = slow+b.slow, fast+b.fast
-		maxSlow, maxFast = max(maxSlow, b.slow), max(maxFast, b.fast)
-		if b.slow > 0 && len(p.Accusers) < maxAccusers {
-			p.Accusers = append(p.Accusers, b.by)
-		}
-	}
-	p.Blame, p.FastBlame = min(blameMost, slow-maxSlow), min(blameMost, fast-maxFast)
+	p.Accusers = sum.all[:min(len(sum.all), maxAccusers)]
+	slow, fast := sum.total()
+	p.Blame, p.FastBlame = min(blameMost, slow), min(blameMost, fast)
 }
 
 // borrow gives back a peer's loans and takes new ones from those who praise it, the most
@@ -147,9 +162,6 @@ func (e *Engine) borrow(now Time, p *Peer, praise []Statement) {
 		lend := min(l.trust*min(least(l.Good), loanPraise), loanEach, loanCredit*e.own(now, l.peer)-l.peer.Lent, loanPeer-p.Loan)
 		if lend <= 0 || fresh && !slices.ContainsFunc(before, asked) && !l.peer.introduces(now) {
 			continue
-		}
-		if !slices.ContainsFunc(before, asked) {
-			l.peer.Breadth++
 		}
 		l.peer.Lent += lend
 		p.Loan += lend

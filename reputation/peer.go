@@ -36,6 +36,7 @@ type Peer struct {
 	// Accusers are those of whose blame FastBlame and Blame are made.
 	Accusers []protocol.Node
 	Doubt    bool // something bad happened since
+	Fan
 	Credit
 
 	Bucket  Bucket

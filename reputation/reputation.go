@@ -78,11 +78,12 @@ const (
 	ReasonGroup                  // the share of its parent domain or network is used up
 	ReasonUser                   // this remote user's share is used up
 	ReasonAsking                 // others are being asked about it
+	ReasonFan                    // it comes to many nodes at once
 )
 
 var reasons = [...]string{"known", "stranger", "allowed by operator", "denied by operator", "too many complaints",
 	"rate limit of this node", "strangers' pool is empty", "limit of its domain or network", "rate limit of this user",
-	"other nodes are being asked about this one"}
+	"other nodes are being asked about this one", "this node writes to many others at once"}
 
 func (r Reason) String() string { return reasons[r] }
 
@@ -133,8 +134,8 @@ type Engine struct {
 	users     *lru[protocol.UserID, *Bucket] // remote
 	accounts  *lru[protocol.UserID, *Account]
 	asks      Bucket
-	uses      [uses]Bucket    // of all strangers
-	top       []protocol.Node // recommenders, made at topAt
+	uses      [uses]Bucket  // of all strangers
+	top       []recommender // made at topAt
 	topAt     Time
 	changes   []Change
 	dossiers  *lru[protocol.Node, *Dossier]

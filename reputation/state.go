@@ -138,12 +138,13 @@ func (p *Peer) clone() Peer {
 func (p Peer) imported() *Peer {
 	p = p.clone()
 	sane(&p.P, &p.N, &p.Ps, &p.Ns, &p.Long, &p.LightGood, &p.LightBad, &p.Loan, &p.Blame, &p.FastBlame, &p.Bucket.Tokens,
-		&p.Right, &p.Wrong, &p.Lent, &p.NewGood, &p.NewBad, &p.Introductions.Tokens, &p.Answers.Tokens)
+		&p.Right, &p.Wrong, &p.Lent, &p.NewGood, &p.NewBad, &p.Introductions.Tokens, &p.Answers.Tokens,
+		&p.Fans, &p.Lot, &p.Praise)
 	p.Voices = p.Voices[:min(len(p.Voices), maxVoices)]
 	for i := range p.Voices {
 		sane(&p.Voices[i].Bad)
 	}
-	p.Loans = p.Loans[:min(len(p.Loans), maxCarried+witnesses+askTop+askRandom)]
+	p.Loans = p.Loans[:min(len(p.Loans), maxCarried+maxAsked)]
 	for i := range p.Loans {
 		sane(&p.Loans[i].Amount)
 	}
@@ -152,6 +153,7 @@ func (p Peer) imported() *Peer {
 		p.Pool = 0
 	}
 	p.Pin = min(p.Pin, Deny)
+	p.Reach = min(p.Reach, maxReach)
 	p.Proof = min(p.Proof, ProofDomain)
 	return &p
 }

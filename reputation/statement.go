@@ -194,33 +194,47 @@ const (
 	silentTold    = 2.0 // good mass that is told to others: about three users
 	silentCarried = 0.8 // and to the peer itself, who knows it anyway
 	silentVoices  = 2   // users behind what is told against a peer
+	closedBad     = 2   // of blame at least of one that is closed
 	tolerated     = 4   // good mass that makes up for one of bad: large honest senders collect some reports
 )
 
-// Opinion returns what we say of a peer, unsigned. An operator's word is not part of it.
-// ok is false if there is nothing to say.
+// Opinion returns what we say of a peer, unsigned; when it is told, with what others have
+// filed here. An operator's word is not part of it. ok is false if there is nothing to say.
 func (e *Engine) Opinion(now time.Time, self, about protocol.Node, kind Kind) (s Statement, ok bool) {
 	at := e.clock.now(now)
-	p := e.find(about)
-	if p == nil || about == self {
-		return Statement{}, false
-	}
-	p.decay(at)
 	t := e.wall(now).Unix()
 	s = Statement{By: self, About: about, Kind: kind, Issued: t, Expires: t + int64(statementLife/time.Second)}
+	if about == self {
+		return s, false
+	}
+	if p := e.find(about); p != nil {
+		e.ownOpinion(at, p, &s)
+	}
+	if kind == Told {
+		slow, fast := e.gathered(at, about)
+		s.Bad, s.Lately = max(s.Bad, class(slow, maxMassClass)), max(s.Lately, class(fast, maxMassClass))
+	}
+	return s, s.Good+s.Bad+s.Lately+s.Days > 0
+}
+
+// ownOpinion is what this node itself has seen.
+func (e *Engine) ownOpinion(at Time, p *Peer, s *Statement) {
+	p.decay(at)
 	least := silentTold
-	if kind == Carried {
+	if s.Kind == Carried {
 		least = silentCarried
 	}
 	if good := max(p.P, p.Long); good >= least && !p.Closed && p.Ns <= p.Ps+1 {
 		s.Good = class(max(1, good), maxMassClass)
 	}
 	bad := p.N - p.P/tolerated
-	if kind == Told && len(p.Voices) >= silentVoices {
-		s.Bad, s.Lately = class(bad, maxMassClass), class(p.Ns-p.Ps/tolerated, maxMassClass)
-	}
 	if !p.Closed && bad < 0.5 {
 		s.Days = class(at.since(p.First), maxDaysClass)
 	}
-	return s, s.Good+s.Bad+s.Lately+s.Days > 0
+	if s.Kind == Told && len(p.Voices) >= silentVoices {
+		if p.Closed && p.N >= turnsBad {
+			bad = max(bad, closedBad)
+		}
+		s.Bad, s.Lately = class(bad, maxMassClass), class(p.Ns-p.Ps/tolerated, maxMassClass)
+	}
 }

@@ -18,7 +18,7 @@ type Credit struct {
 	Introductions   Bucket  // of fresh identities
 	Answers         Bucket  // what it may ask us
 	Anchor          bool    // the operator's choice, for a young node
-	Breadth         int     // strangers to whom its word was of use here
+	Reach           uint8   // class of how many it trusts, as it says: see Engine.Reach
 }
 
 func (c *Credit) decay(now Time) {
@@ -38,19 +38,19 @@ const (
 	maxTop       = 24   // recommenders that are considered
 	perOwner     = 3    // of them of one parent domain, and of one network
 	topLife      = time.Hour
-	witnessesOf  = 6 // the broadest recommenders, of which
-	witnesses    = 3 // these are asked about a given peer in a given week
-	askTop       = 2
-	askRandom    = 1
+	maxReach     = 11 // class of reach above which more is no matter: 1024 peers
+	witnesses    = 5  // are asked about a given peer
+	askRandom    = 1  // besides, whoever it is
+	maxAsked     = witnesses + askRandom
 	maxCarried   = 8
 	askRate      = 1000.0 // peers a day that we ask about
 	askBurst     = 100.0
 	answerRate   = 240.0 // questions a day that one peer may ask us
 	answerBurst  = 40.0
-	weekLong     = 7 * 24 * 3600
-	askAfterBad  = 1.0 / 24 // days
-	askSoon      = 0.25     // days, below askSoonMass
-	askLater     = 3.0      // below askLaterMass
+	witnessLife  = 28 * 24 * 3600 // s, until another may take a witness's place
+	askAfterBad  = 1.0 / 24       // days
+	askSoon      = 0.25           // days, below askSoonMass
+	askLater     = 3.0            // below askLaterMass
 	askSeldom    = 14.0
 	askSoonMass  = 4
 	askLaterMass = 20
@@ -99,8 +99,7 @@ func (e *Engine) Anchor(now time.Time, s Sender, on bool) {
 }
 
 // Patrons are up to n peers whose word about us is worth most to others, the best first:
-// those whose praise of strangers was of use here, then those of whom the most is known.
-// A new node, to which no strangers come yet, has only the second to go by.
+// those of the widest reach, then those of whom the most is known.
 func (e *Engine) Patrons(now time.Time, n int) []protocol.Node {
 	at := e.clock.now(now)
 	var all []*Peer
@@ -110,7 +109,7 @@ func (e *Engine) Patrons(now time.Time, n int) []protocol.Node {
 		}
 	}
 	slices.SortFunc(all, func(a, b *Peer) int {
-		return cmp.Or(cmp.Compare(b.Breadth, a.Breadth), cmp.Compare(b.P, a.P), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.Reach, a.Reach), cmp.Compare(b.P, a.P), cmp.Compare(a.Name, b.Name))
 	})
 	var names []protocol.Node
 	for _, p := range all[:min(len(all), n)] {
@@ -119,9 +118,35 @@ func (e *Engine) Patrons(now time.Time, n int) []protocol.Node {
 	return names
 }
 
+// Reach is the class of how many peers are trusted here as recommenders: of how many this
+// node can tell others.
+func (e *Engine) Reach(now time.Time) uint8 {
+	at := e.clock.now(now)
+	n := 0
+	for name := range e.peers.oldest {
+		if t, _ := e.trust(at, name); t > 0 {
+			n++
+		}
+	}
+	return min(class(float64(n), maxDaysClass), maxReach)
+}
+
+// Reaches takes what a peer says of its own reach.
+func (e *Engine) Reaches(now time.Time, s Sender, class uint8) {
+	p := e.meet(e.clock.now(now), &s)
+	p.Reach = min(class, maxReach)
+}
+
+// A recommender is a peer worth asking: the weight is its trust times the cube of its reach.
+// Those who know more are known to more, and there what one node files another finds.
+type recommender struct {
+	name   protocol.Node
+	weight float64
+}
+
 // recommenders are the peers worth asking, the best first: at most 24, and 3 of one
 // owner. The list is made anew every hour.
-func (e *Engine) recommenders(now Time) []protocol.Node {
+func (e *Engine) recommenders(now Time) []recommender {
 	if e.topAt != 0 && now < e.topAt+Time(topLife) {
 		return e.top
 	}
@@ -132,7 +157,7 @@ func (e *Engine) recommenders(now Time) []protocol.Node {
 	var all []candidate
 	for name := range e.peers.oldest {
 		if t, p := e.trust(now, name); t > 0 {
-			all = append(all, candidate{p, t * math.Log2(float64(2+p.Breadth))})
+			all = append(all, candidate{p, t * math.Pow(max(1, least(p.Reach)), 3)})
 		}
 	}
 	slices.SortFunc(all, func(a, b candidate) int {
@@ -142,7 +167,7 @@ func (e *Engine) recommenders(now Time) []protocol.Node {
 	e.top, e.topAt = nil, now
 	for _, c := range all {
 		if len(e.top) < maxTop && fewOf(owners, &c.p.Sender) {
-			e.top = append(e.top, c.p.Name)
+			e.top = append(e.top, recommender{c.p.Name, c.score})
 		}
 	}
 	return e.top

@@ -30,6 +30,14 @@ func say(kind Kind, of Sender, by ...Sender) (all []Statement) {
 	return all
 }
 
+// answer are those who were asked and say something.
+func answer(told []Statement) (all []Answer) {
+	for _, s := range told {
+		all = append(all, Answer{By: s.By, Told: s})
+	}
+	return all
+}
+
 // friends are peers that are trusted ½ or more.
 func (w *world) friends(n int) (all []Sender) {
 	for i := range n {
@@ -45,13 +53,13 @@ func TestVouched(t *testing.T) {
 	w := newWorld(t, Config{Users: 500})
 	f := w.friends(3)
 	x := domain(1)
-	w.Learn(w.now, x, say(Carried, x, f[0], f[1]), say(Told, x, f[2]))
+	w.Learn(w.now, x, say(Carried, x, f[0], f[1]), answer(say(Told, x, f[2]))...)
 	p := w.find(x.Name)
 	near(t, "lent", p.Loan, 3) // min(0.6·2, 1) from each
 	near(t, "age", math.Round(w.clock.at.since(p.Aged)), 32)
 	w.want(x, Admit, ReasonKnown)
 	near(t, "out", w.find(f[0].Name).Lent, 1)
-	w.Learn(w.now, x, say(Carried, x, f[0], f[1]), say(Told, x, f[2])) // again: not twice
+	w.Learn(w.now, x, say(Carried, x, f[0], f[1]), answer(say(Told, x, f[2]))...) // again: not twice
 	near(t, "out", w.find(f[0].Name).Lent, 1)
 	near(t, "lent", p.Loan, 3)
 	w.see(x, Reply, 1) // own evidence replaces the loan
@@ -67,7 +75,7 @@ func TestOneLiar(t *testing.T) {
 	known := 0.0
 	for i := range 50 {
 		x := domain(i)
-		w.Learn(w.now, x, append(say(Carried, x, liar), say(Carried, x, domain(900), domain(901))...), say(Told, x, liar))
+		w.Learn(w.now, x, append(say(Carried, x, liar), say(Carried, x, domain(900), domain(901))...), answer(say(Told, x, liar))...)
 		p := w.find(x.Name)
 		known += p.Loan
 		if w.clock.at.since(p.Aged) > 0.01 {
@@ -82,7 +90,7 @@ func TestLiability(t *testing.T) {
 	w := newWorld(t, Config{Users: 500})
 	f := w.friends(2)
 	x := domain(1)
-	w.Learn(w.now, x, nil, say(Told, x, f...))
+	w.Learn(w.now, x, nil, answer(say(Told, x, f...))...)
 	before, _ := w.trust(w.clock.at, f[0].Name)
 	w.see(x, Report, 1)
 	r := w.find(f[0].Name)
@@ -108,14 +116,14 @@ func TestBlame(t *testing.T) {
 		for i := range all {
 			all[i].Good, all[i].Bad, all[i].Lately = 0, 5, 5
 		}
-		w.Learn(w.now, x, nil, all)
+		w.Learn(w.now, x, nil, answer(all)...)
 	}
 	x, good := domain(1), domain(2)
 	blame(x, f[0])
 	near(t, "blame of one", w.find(x.Name).Blame, 0)
 	blame(x, f[:3]...)
 	near(t, "blame of three", w.find(x.Name).Blame, 2*0.6*4)
-	w.Learn(w.now, x, nil, nil) // cut off from everybody
+	w.Learn(w.now, x, nil) // cut off from everybody
 	near(t, "blame, after silence", w.find(x.Name).Blame, 2*0.6*4)
 	w.want(x, Wait, ReasonClosed)
 	near(t, "its neighbours", w.prior(w.clock.at, &x), 0.5) // hearsay does not taint them
@@ -135,7 +143,7 @@ func TestPlan(t *testing.T) {
 	f := w.friends(20)
 	w.topAt = 0
 	ask := w.Plan(w.now, x, nil, rng)
-	if slices.Sort(ask); len(ask) != witnesses+askTop+askRandom || len(slices.Compact(slices.Clone(ask))) != len(ask) {
+	if slices.Sort(ask); len(ask) != maxAsked || len(slices.Compact(slices.Clone(ask))) != len(ask) {
 		t.Errorf("asks %v", ask)
 	}
 	if again := w.Plan(w.now, x, nil, rng); again != nil {
@@ -180,23 +188,102 @@ func TestOwners(t *testing.T) {
 	}
 }
 
+// TestWitnesses: nodes that know different peers meet at the same witnesses, those of the widest
+// reach; each of these is asked about its part of all, and about one for weeks.
 func TestWitnesses(t *testing.T) {
-	of := []protocol.Node{"a.example", "b.example", "c.example", "d.example", "e.example", "f.example"}
-	shuffled := slices.Clone(of)
-	slices.Reverse(shuffled)
-	got := witnessesFor("x.example", 2900, of)
-	if len(got) != 3 || !slices.Equal(got, witnessesFor("x.example", 2900, shuffled)) {
-		t.Errorf("witnesses %v", got)
-	}
-	hits := map[protocol.Node]int{}
-	for i := range 600 {
-		for _, n := range witnessesFor(protocol.Node(fmt.Sprint(i)), 1, of) {
-			hits[n]++
+	wide := make([]Sender, 12)
+	one, other := newWorld(t, Config{}), newWorld(t, Config{})
+	for i := range wide {
+		wide[i] = domain(100 + i)
+		for _, w := range []*world{one, other} {
+			w.see(wide[i], Reply, 6)
+			w.Reaches(w.now, wide[i], 9)
 		}
 	}
-	for _, n := range of {
-		if hits[n] < 240 || hits[n] > 360 {
-			t.Errorf("%s is a witness %d times of 600, want about 300", n, hits[n])
+	for i := range 30 {
+		one.see(domain(200+i), Reply, 6)
+		other.see(domain(300+i), Reply, 6)
+	}
+	ask := func(w *world, about string, day int) []protocol.Node {
+		return w.witnesses(w.clock.now(w.now), int64(day)*24*3600, protocol.Node(about))
+	}
+	hits, met, stayed, all := map[protocol.Node]int{}, 0, 0, 0
+	for i := range 200 {
+		x := fmt.Sprint("x", i, ".example")
+		mine, later := ask(one, x, 100), ask(one, x, 101)
+		for _, n := range ask(other, x, 100) {
+			all++
+			if hits[n]++; slices.Contains(mine, n) {
+				met++
+			}
+			if slices.Contains(later, n) {
+				stayed++
+			}
+		}
+	}
+	if met < all*95/100 || stayed < all*85/100 {
+		t.Errorf("of %d witnesses two nodes have %d in common, %d a day later", all, met, stayed)
+	}
+	for _, s := range wide {
+		if n := hits[s.Name]; n < 50 || n > 120 {
+			t.Errorf("%s is a witness %d times of %d, want about %d", s.Name, n, all, all/len(wide))
+		}
+	}
+}
+
+// TestReach: how many a node can tell of is how many it trusts, as a power of two.
+func TestReach(t *testing.T) {
+	w := newWorld(t, Config{})
+	for _, c := range []struct{ friends, class int }{{0, 0}, {1, 1}, {2, 2}, {7, 3}, {8, 4}} {
+		w.friends(c.friends)
+		if got := w.Reach(w.now); int(got) != c.class {
+			t.Errorf("of %d: class %d, want %d", c.friends, got, c.class)
+		}
+	}
+	w.Reaches(w.now, domain(1), 200)
+	if got := w.find(domain(1).Name).Reach; got != maxReach {
+		t.Errorf("class %d is believed", got)
+	}
+}
+
+// TestFan: of the nodes to which a stranger comes at once, as two witnesses say, about as many
+// let it in as are allowed; those few of the floor do in any case, and an established one is let
+// in by all.
+func TestFan(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	in := func(fans, second uint8, established bool) (n int) {
+		for range 500 {
+			w := newWorld(t, Config{Users: 5000})
+			x := domain(1)
+			if established {
+				w.see(x, Reply, 3)
+			}
+			f := w.friends(2)
+			w.Plan(w.now, x, nil, rng)
+			w.Learn(w.now, x, nil, Answer{By: f[0].Name, Asked: fans}, Answer{By: f[1].Name, Asked: second})
+			switch v := w.contact(x); {
+			case v.Action == Admit:
+				n++
+			case v.Reason != ReasonFan || v.After != 2*time.Hour:
+				t.Fatalf("%+v", v)
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		fans, second uint8
+		established  bool
+		least, most  int
+	}{
+		{3, 3, false, 500, 500}, // 4 nodes
+		{4, 4, false, 280, 345}, // 8: 5 of 8
+		{5, 5, false, 2, 22},    // 16: none but the floor
+		{12, 12, false, 2, 22},
+		{12, 0, false, 500, 500}, // one liar
+		{12, 12, true, 500, 500},
+	} {
+		if n := in(c.fans, c.second, c.established); n < c.least || n > c.most {
+			t.Errorf("%+v: %d of 500 let it in", c, n)
 		}
 	}
 }
@@ -279,7 +366,7 @@ func TestLearnAnything(t *testing.T) {
 				said[k] = append(said[k], Statement{By: r.Name, About: x.Name, Kind: Kind(k + 1), Good: uint8(rapid.IntRange(0, 5).Draw(t, "good")),
 					Bad: uint8(rapid.IntRange(0, 5).Draw(t, "bad")), Days: uint8(rapid.IntRange(0, 12).Draw(t, "days"))})
 			}
-			w.Learn(w.now, x, said[0], said[1])
+			w.Learn(w.now, x, said[0], answer(said[1])...)
 			w.see(x, Event(rapid.IntRange(0, len(events)-1).Draw(t, "event")), rapid.IntRange(0, 2).Draw(t, "times"))
 			w.pass(time.Duration(rapid.IntRange(0, 60).Draw(t, "hours")) * time.Hour)
 			for _, p := range w.peers.oldest {
@@ -306,7 +393,7 @@ func TestCredit(t *testing.T) {
 	for i := range 20 {
 		x := domain(i)
 		w.find(r.Name).Introductions = Bucket{} // no newcomers' limit here
-		w.Learn(w.now, x, say(Carried, x, r), nil)
+		w.Learn(w.now, x, say(Carried, x, r))
 		out += w.find(x.Name).Loan
 	}
 	near(t, "lent to 20 peers", out, 4)
@@ -322,14 +409,14 @@ func TestBadIntroductions(t *testing.T) {
 	r := w.friends(1)[0]
 	w.see(r, Reply, 20)
 	x, y := domain(1), domain(2)
-	w.Learn(w.now, x, say(Carried, x, r), nil)
+	w.Learn(w.now, x, say(Carried, x, r))
 	w.see(x, Block, 1)
 	w.pass(4 * dayLong)
-	w.Learn(w.now, y, say(Carried, y, r), nil)
+	w.Learn(w.now, y, say(Carried, y, r))
 	near(t, "lent to the next", w.find(y.Name).Loan, 0)
 	w.pass(30 * dayLong) // 3·2^(-34/14) < 1
 	z := domain(3)
-	w.Learn(w.now, z, say(Carried, z, r), nil)
+	w.Learn(w.now, z, say(Carried, z, r))
 	if w.find(z.Name).Loan == 0 {
 		t.Error("never forgiven")
 	}

@@ -14,6 +14,7 @@ func (h *Hello) layout(c *coder) {
 	text(c, 9, &h.Build)
 	octets(c, 10, &h.Succession)
 	number(c, 11, &h.Time)
+	number(c, 12, &h.Reach)
 }
 
 func (l *LaneState) layout(c *coder) {
@@ -36,7 +37,10 @@ func (f *Control) layout(c *coder) {
 	optional(c, 3, &f.LogAck)
 	optional(c, 4, &f.Limits)
 	optional(c, 5, &f.Goodbye)
+	optional(c, 6, &f.Reach)
 }
+
+func (r *Reach) layout(c *coder) { number(c, 1, &r.Class) }
 
 func (g *Goodbye) layout(c *coder) { text(c, 1, &g.Reason) }
 

@@ -45,6 +45,7 @@ type Hello struct {
 	Build       string        `cbor:"9,keyasint,omitempty"`
 	Succession  []byte        `cbor:"10,keyasint,omitempty"` // a Statement, if the key has changed
 	Time        int64         `cbor:"11,keyasint,omitempty"` // ms since 1970, for the log only
+	Reach       uint8         `cbor:"12,keyasint,omitempty"` // as in Reach
 }
 
 // LaneState is where a lane stands, both ways, as the one who says Hello has it.
@@ -70,6 +71,13 @@ type Control struct {
 	LogAck  *LogAck  `cbor:"3,keyasint,omitempty"`
 	Limits  *Limits  `cbor:"4,keyasint,omitempty"` // they have changed
 	Goodbye *Goodbye `cbor:"5,keyasint,omitempty"`
+	Reach   *Reach   `cbor:"6,keyasint,omitempty"` // it has changed
+}
+
+// Reach is of how many nodes a node can tell others (spec/reputation.md#recommenders), as a
+// class: k is 2^(k-1) or more, at most 11.
+type Reach struct {
+	Class uint8 `cbor:"1,keyasint,omitempty"`
 }
 
 // Goodbye says that the link will be closed and nothing is wrong.

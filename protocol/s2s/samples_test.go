@@ -67,7 +67,7 @@ func controlSamples() []sample {
 			Name: "a.example", To: "b.example", Boot: 3, Incarnation: 0x1122334455667788, Known: 0x99aabbccddeeff00,
 			Lanes:    []LaneState{{Lowest: 1, Next: 1}, {Lowest: 5, Next: 9, Applied: 300}, {Lowest: 1, Next: 1}, {Lowest: 1, Next: 1, Applied: 7}},
 			Features: []string{"logs"}, Limits: Limits{Frame: MaxFrame, Content: MaxContent, Window: 256}, Build: "parley 1.0",
-			Succession: []byte{0xa0}, Time: sampleTime}}},
+			Succession: []byte{0xa0}, Time: sampleTime, Reach: 6}}},
 		{"ack", "posts of lane 2 up to 41 are on b's disk, all applied", &Control{Ack: &Ack{Lane: 2, Upto: 41}}},
 		{"ack with verdicts", "up to 44; 42 is refused (denied), the topic of 44 may come again in 60 s", &Control{Ack: &Ack{Lane: 0, Upto: 44,
 			Verdicts: []Verdict{{N: 42, Outcome: Refused, Fault: protocol.Denied, Reason: "permission denied"},
@@ -76,6 +76,7 @@ func controlSamples() []sample {
 		{"log ack, reset", "a wants to have the group again from revision 12 on", &Control{LogAck: &LogAck{Group: theirGroup, Rev: 12, Reset: true}}},
 		{"log ack, stop", "nobody at a is in the group any more", &Control{LogAck: &LogAck{Group: theirGroup, Stop: true}}},
 		{"limits", "from now on a takes 64 unanswered posts in a lane, 100 a second and 1 MiB a second", &Control{Limits: &Limits{Window: 64, Posts: 100, Bytes: 1 << 20}}},
+		{"reach", "a can tell of 64 nodes now, or more", &Control{Reach: &Reach{Class: 7}}},
 		{"goodbye", "a is about to close", &Control{Goodbye: &Goodbye{Reason: "shutting down"}}},
 		{"verdict", "by itself, as it may be kept", &Verdict{N: 9, Outcome: Refused, Fault: protocol.NotFound, Reason: "not found"}},
 	}

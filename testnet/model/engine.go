@@ -31,6 +31,8 @@ type engineGate struct {
 	shown   []reputation.Statement // that it carries
 	shownAt time.Duration
 	asked   bool // for them, ever
+	reach   uint8
+	reached time.Duration // when reach was right
 }
 
 func newEngineGate(w *world, n *node, asks bool) *engineGate {
@@ -38,7 +40,8 @@ func newEngineGate(w *world, n *node, asks bool) *engineGate {
 }
 
 func (g *engineGate) contact(from *node, user protocol.UserID) (bool, time.Duration) {
-	if g.asks {
+	if x, ok := from.gate.(*engineGate); ok && g.asks {
+		g.e.Reaches(g.w.wall(), from.sender, x.reaches())
 		g.inquire(from)
 	}
 	v := g.e.FirstContact(g.w.wall(), from.sender, user)
@@ -57,19 +60,43 @@ func (g *engineGate) inquire(about *node) {
 	if len(whom) == 0 {
 		return
 	}
-	var told []reputation.Statement
-	var filed []reputation.Testimony
+	var answers []reputation.Answer
 	for _, name := range whom {
 		r := g.w.byName[name]
 		st, said, asked := g.ask(r, about, reputation.Told)
+		if !asked {
+			continue
+		}
+		a := reputation.Answer{By: name, Asked: r.gate.(*engineGate).count(g, about)}
 		if said {
-			told = append(told, st)
+			a.Told = st
 		}
-		if asked {
-			filed = append(filed, g.filed(r, about)...)
-		}
+		answers = append(answers, a)
 	}
-	g.e.Learn(now, about.sender, carried, told, filed...)
+	g.e.Learn(now, about.sender, carried, answers...)
+}
+
+// count is how many nodes have asked about one lately, as a witness says. Liars hide how many
+// a spammer of theirs comes to, and make up as many as serves them.
+func (g *engineGate) count(asker *engineGate, about *node) uint8 {
+	switch {
+	case g.n.team != 0 && about.team == g.n.team:
+		return 0
+	case g.n.liar && about.slandered:
+		return mostDays
+	}
+	return g.e.Asked(g.w.wall(), about.name, asker.n.name)
+}
+
+// reaches is what a node says of its reach, as on a link. Liars claim to know everybody.
+func (g *engineGate) reaches() uint8 {
+	if g.n.team != 0 {
+		return mostDays
+	}
+	if g.reached == 0 || g.w.now-g.reached > day {
+		g.reached, g.reach = g.w.now, g.e.Reach(g.w.wall())
+	}
+	return g.reach
 }
 
 // ask asks a node for its opinion. asked: it has answered, said: that there is one.

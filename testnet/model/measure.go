@@ -140,13 +140,6 @@ func (m *meter) ask(w *world, bytes int) {
 	}
 }
 
-// carry counts what an answer has besides.
-func (m *meter) carry(w *world, bytes int) {
-	if w.now >= w.start {
-		m.bytes += bytes
-	}
-}
-
 func (m *meter) answer(w *world, to *node, may bool) {
 	switch {
 	case w.now < w.start:

@@ -73,15 +73,15 @@ func TestAttacks(t *testing.T) {
 	none := Hours(0)
 	check(t, simulate(t, small(), "parley"), map[string]bound{
 		"honest":            {0, 0.025, none},
-		"spammer":           {0.11, 0.035, days},
+		"spammer":           {0.08, 0.035, days},
 		"whitewash-keys":    {0.03, 0.025, days},
 		"whitewash-parent":  {0.04, 0.025, days},
 		"whitewash-botnet":  {0.08, 0.025, days},
 		"whitewash-domains": {0.13, 0.035, days},
-		"sybil":             {0.12, 0.035, days},
+		"sybil":             {0.08, 0.035, days},
 		"spies":             {0.17, 0.035, days},
 		"slander":           {0, 0.025, none},
-		"traitor":           {0.07, 0.03, days},
+		"traitor":           {0.05, 0.03, days},
 		"mixed":             {0.04, 0.03, days},
 		"query-flood":       {0.15, 0.04, days},
 		"eclipse":           {0.13, 0.04, days},

@@ -95,8 +95,7 @@ type world struct {
 	// begin to write.
 	strictAlways bool
 	quietUntil   time.Duration
-	papers       []reputation.Statement // what was filed
-	notes        []func() string        // what a result says besides the table
+	notes        []func() string // what a result says besides the table
 }
 
 // targets are nodes as receivers, by number of users.
