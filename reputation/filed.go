@@ -98,7 +98,7 @@ func (e *Engine) TakeFiled(now time.Time, from protocol.Node, s Statement) bool 
 }
 
 // gathered is what trusted peers have filed about a node, weighed and added up without the
-// loudest: nothing that one of them has said can be told from it. Of a node that is
+// loudest, so that it is never of one only, and names nobody. Of a node that is
 // established here it is no more than what this node has seen makes likely.
 func (e *Engine) gathered(now Time, about protocol.Node) (slow, fast float64) {
 	d, ok := e.dossiers.peek(about)

@@ -120,8 +120,9 @@ func (e *Engine) Import(now time.Time, s State) {
 	}
 	e.importWords(&s)
 	for _, d := range s.Dossiers {
+		filed := slices.DeleteFunc(slices.Clone(d.Filings), func(f Filing) bool { return f.Bad == 0 }) // as older versions kept them
 		put(e.dossiers, d.Node, &Dossier{
-			Filings: slices.Clone(d.Filings[:min(len(d.Filings), maxFilings)]), Askers: slices.Clone(d.Askers[:min(len(d.Askers), maxAskers)]),
+			Filings: filed[:min(len(filed), maxFilings)], Askers: slices.Clone(d.Askers[:min(len(d.Askers), maxAskers)]),
 		})
 	}
 }
