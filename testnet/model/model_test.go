@@ -126,18 +126,18 @@ func TestLong(t *testing.T) {
 	none, never := Hours(0), Hours(math.Inf(1))
 	check(t, simulate(t, Config{}, "parley"), map[string]bound{
 		"honest":            {0, 0.0012, none},
-		"spammer":           {0.035, 0.002, never},
+		"spammer":           {0.007, 0.0015, days},
 		"whitewash-keys":    {0.008, 0.0015, 2 * days},
 		"whitewash-parent":  {0.009, 0.002, 2 * days},
 		"whitewash-botnet":  {0.02, 0.0016, never},
 		"whitewash-domains": {0.035, 0.0025, never},
-		"sybil":             {0.07, 0.0025, never},
-		"spies":             {0.09, 0.003, never},
+		"sybil":             {0.05, 0.0025, never},
+		"spies":             {0.11, 0.0025, never},
 		"slander":           {0, 0.002, none},
-		"traitor":           {0.15, 0.005, 2 * days},
-		"mixed":             {0.02, 0.002, 2 * days},
+		"traitor":           {0.03, 0.003, 2 * days},
+		"mixed":             {0.02, 0.0025, 2 * days},
 		"query-flood":       {0.035, 0.0025, never},
-		"eclipse":           {0.04, 0.004, never},
+		"eclipse":           {0.015, 0.003, 2 * days},
 		"partition":         {0, 0.002, none},
 	})
 }
