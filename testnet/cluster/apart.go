@@ -68,9 +68,11 @@ login_rate = 1e5
 login_burst = 100000
 signup_rate = 1e5
 signup_burst = 100000
+[reputation]
+pass_reports = %v
 [log]
 level = "warn"
-`, m.Name, m.gate.node)
+`, m.Name, m.gate.node, m.host.Reports)
 	for _, o := range m.c.Machines {
 		if o != m {
 			fmt.Fprintf(&s, "[[s2s.peers]]\nname = %q\naddresses = [%q]\nkey = %q\n", o.Name, m.gate.to[o.no].LocalAddr(), o.key.Pin())

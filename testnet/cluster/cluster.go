@@ -72,6 +72,8 @@ type Host struct {
 	Name protocol.Node // of a node that is found by key: what it is called here
 	IPv6 bool
 	Find Finding
+	// Reports is whether it tells other nodes which of their users were reported.
+	Reports bool
 	// Faulty is whether its disk can be made slow or full (Machine.Disk) if the node is a
 	// process of its own; others can be always.
 	Faulty bool

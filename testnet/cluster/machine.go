@@ -146,7 +146,7 @@ func (m *Machine) assemble() (_ *running, err error) {
 	}
 	cfg := node.Config{
 		Store: r.store, Network: r.mesh, Passwords: m.c.passwords, Tokens: tokens, Log: log, Build: "testnet", Limits: m.c.cfg.Limits, Clock: m.clock,
-		OpinionKey: m.key.Private(),
+		OpinionKey: m.key.Private(), Federation: node.Federation{PassReports: m.host.Reports},
 	}
 	if m.c.cfg.Files != "" {
 		if cfg.Blobs, err = blob.Open(filepath.Join(m.c.cfg.Files, m.Label)); err != nil {

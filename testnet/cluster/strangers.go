@@ -39,20 +39,16 @@ func (u *User) visit(ctx context.Context, do func(ctx context.Context, s *client
 	return do(ctx, s)
 }
 
-// Approach writes to a stranger. limited: the own node does not want its user to write to
-// so many.
-func (u *User) Approach(ctx context.Context, to *User, text string) (limited bool, err error) {
-	err = u.visit(ctx, func(ctx context.Context, s *client.Client) error {
+// Approach writes to a stranger. protocol.TooMany: the own node does not want its user to
+// write to so many; protocol.Denied: to any.
+func (u *User) Approach(ctx context.Context, to *User, text string) error {
+	return u.visit(ctx, func(ctx context.Context, s *client.Client) error {
 		if _, err := s.Subscribe(ctx, &protocol.Sub{Topic: string(to.ID)}); err != nil {
 			return err
 		}
 		_, err := s.Publish(ctx, string(to.ID), text)
 		return err
 	})
-	if errors.Is(err, protocol.TooMany) || errors.Is(err, protocol.Denied) {
-		return true, nil
-	}
-	return false, err
 }
 
 // Approached reports whether a first contact has arrived at the user's node. It has not

@@ -28,7 +28,7 @@ func (r *runner) link(from, to int) vnet.Link {
 	defer r.mu.Unlock()
 	for _, s := range r.active {
 		switch {
-		case s.Do == "partition" && s.Partitioned(from, to), s.Do == "cut" && s.Rule.Fits(from, to):
+		case s.Cuts(from, to):
 			l.Cut = true
 		case s.Do == "link" && s.Rule.Fits(from, to):
 			l = s.Rule.Link.Over(l)

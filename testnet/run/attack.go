@@ -196,8 +196,9 @@ func (t *tally) share() float64 { return t.late / max(t.all, 1) }
 const late = time.Minute
 
 func (r *runner) reckonContacts() {
-	var all, newcomers, slandered, repenting tally
+	var all, newcomers, slandered, repenting, beside, cut, healed tally
 	waiting, now := 0, time.Now()
+	var recovered []float64
 	r.strangers.mu.Lock()
 	defer r.strangers.mu.Unlock()
 	for _, s := range r.strangers.all {
@@ -210,11 +211,24 @@ func (r *runner) reckonContacts() {
 			took = now.Sub(s.begun)
 		}
 		from := r.plan.People[s.from].Node
+		if r.healed(from, r.plan.People[s.to].Node, s.begun) {
+			healed.add(took > late)
+		}
 		switch {
+		case r.strangers.roles[from] == Liar: // makes friends to lie to
+			continue
 		case s.repents:
 			if !r.attacking(from, s.begun) {
 				repenting.add(took > late)
 			}
+			continue
+		case r.mixed(from):
+			beside.add(took > late)
+			continue
+		case s.severed.is:
+			took, whole := s.severed.took(s.arrived, now)
+			cut.add(took > late)
+			recovered = append(recovered, whole.Seconds())
 			continue
 		case r.strangers.roles[from] == Slandered:
 			slandered.add(took > late)
@@ -226,6 +240,15 @@ func (r *runner) reckonContacts() {
 	f := r.res.Figures
 	f["contacts"], f["contacts_late"], f["contacts_waiting"] = all.all, all.share(), float64(waiting)
 	f["newcomers_late"], f["slandered_late"], f["traitors_late"] = newcomers.share(), slandered.share(), repenting.share()
+	f["mixed_late"], f["healed_late"] = beside.share(), healed.share()
+	f["contacts_cut"], f["cut_late"], f["cut_recovered"] = cut.all, cut.share(), quantile(recovered, .9)
+}
+
+// mixed reports whether some users of a node spam, and others do not.
+func (r *runner) mixed(node int) bool {
+	return slices.ContainsFunc(r.plan.Assaults, func(a scenario.Assault) bool {
+		return a.Kind == "mixed" && slices.ContainsFunc(a.Who, func(u int) bool { return r.plan.People[u].Node == node })
+	})
 }
 
 // attacking reports whether a node spams at a time.
@@ -263,7 +286,10 @@ func (r *runner) reckonSpam() {
 			byHour[h]++
 		}
 	}
+	f["spam_held"] = float64(r.strangers.held)
+	f["spam_suspended"] = float64(len(r.strangers.suspended))
 	r.strangers.mu.Unlock()
+	f["spam_newcomers"] = r.spamAtNewcomers(from)
 	f["spam_tried"], f["spam"] = float64(tried), float64(came)
 	f["spam_user_day"] = float64(came) / max(float64(users)*span.Hours()/24, 1e-9)
 	switch h := float64(model.Throttled(byHour)); {
@@ -272,6 +298,25 @@ func (r *runner) reckonSpam() {
 	default:
 		f["spam_throttled"] = min(h*3600, span.Seconds())
 	}
+}
+
+// spamAtNewcomers is how much spam users get a day whose nodes have joined during the
+// scenario, from when there was an attack on.
+func (r *runner) spamAtNewcomers(from time.Duration) float64 {
+	came, days := 0, 0.0
+	for _, u := range r.plan.People {
+		if join := r.plan.Net[u.Node].Join; join > 0 && r.strangers.roles[u.Node] != Bad {
+			days += (r.plan.Duration.Duration - max(from, join)).Hours() / 24
+		}
+	}
+	r.strangers.mu.Lock()
+	defer r.strangers.mu.Unlock()
+	for _, s := range r.strangers.all {
+		if s.spam && !s.arrived.IsZero() && r.plan.Net[r.plan.People[s.to].Node].Join > 0 {
+			came++
+		}
+	}
+	return float64(came) / max(days, 1e-9)
 }
 
 // befriended is the good evidence from which a node is no stranger in drawings.

@@ -225,7 +225,7 @@ func (r *runner) config() cluster.Config {
 	var hosts []cluster.Host
 	for i, n := range r.plan.Net {
 		faulty := slices.ContainsFunc(r.plan.Timeline, func(s scenario.Step) bool { return s.OfDisk() && slices.Contains(s.Nodes, i) })
-		hosts = append(hosts, cluster.Host{Name: n.Domain, IPv6: n.IPv6, Find: ways[n.Find], Faulty: faulty})
+		hosts = append(hosts, cluster.Host{Name: n.Domain, IPv6: n.IPv6, Find: ways[n.Find], Reports: n.Reports, Faulty: faulty})
 	}
 	cfg := cluster.Config{
 		Seed: r.plan.Seed, Hosts: hosts, Link: r.link, Times: r.res.Options.Times, Registers: cluster.Registers{

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"parley/protocol"
 	"parley/protocol/client"
 	"parley/testnet/cluster"
 	"parley/testnet/scenario"
@@ -38,6 +39,10 @@ type strangers struct {
 	tried map[[2]int]bool // guarded by mu; users
 	// Of floods, guarded by mu: questions, and those that were not too many.
 	questions, served float64
+	// Guarded by mu: spam that the spammer's own node did not let out, and users whom it
+	// lets write to no strangers of other nodes any more.
+	held      int
+	suspended map[int]bool
 }
 
 // stranger is one first contact.
@@ -47,6 +52,7 @@ type stranger struct {
 	repents  bool // of a node that has spammed
 	begun    time.Time
 	arrived  time.Time // zero: not yet; guarded by strangers.mu
+	severed  severed   // of one that was begun while the two nodes could not reach each other
 }
 
 // now is how much spam has arrived, and what of others waits.
@@ -74,6 +80,17 @@ func (x *strangers) begin(from, to int) bool {
 	}
 	x.tried[pair] = true
 	return true
+}
+
+// hold notes that a spammer's own node did not let it write; it may try again.
+func (x *strangers) hold(from, to int, suspended bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.held++
+	if suspended {
+		x.suspended[from] = true
+	}
+	delete(x.tried, [2]int{min(from, to), max(from, to)})
 }
 
 // age makes the federation as old as it is to be, and lets those write to each other who
@@ -117,7 +134,7 @@ func (r *runner) age(ctx context.Context) error {
 // newStrangers makes those of a run that begins.
 func newStrangers(p *scenario.Plan) strangers {
 	n := len(p.Net)
-	return strangers{roles: rolesOf(p), known: make([]int, n), friends: make([]int, n), closed: make([]int, n), tried: map[[2]int]bool{}}
+	return strangers{roles: rolesOf(p), known: make([]int, n), friends: make([]int, n), closed: make([]int, n), tried: map[[2]int]bool{}, suspended: map[int]bool{}}
 }
 
 // rolesOf are what nodes are.
@@ -161,15 +178,18 @@ func (r *runner) approach(ctx context.Context, all *errgroup.Group, s *stranger,
 	if u == nil || v == nil || r.c.Room(u, v) != nil || !r.strangers.begin(s.from, s.to) {
 		return false
 	}
-	s.begun = time.Now()
-	limited, err := u.Approach(ctx, v, "hello "+v.Name)
-	if limited && unleashed && r.c.Machines[u.Machine()].Unleash() == nil {
-		limited, err = u.Approach(ctx, v, "hello "+v.Name)
+	s.begun, s.severed.is = time.Now(), r.severed(u.Machine(), v.Machine())
+	err := u.Approach(ctx, v, "hello "+v.Name)
+	if limited(err) && unleashed && r.c.Machines[u.Machine()].Unleash() == nil {
+		err = u.Approach(ctx, v, "hello "+v.Name)
 	}
-	if refusal := new(client.Error); errors.As(err, &refusal) {
+	switch refusal := new(client.Error); {
+	case limited(err) && s.spam:
+		r.strangers.hold(s.from, s.to, errors.Is(err, protocol.Denied))
+	case !limited(err) && errors.As(err, &refusal):
 		r.event(Event{Kind: "refused", Text: fmt.Sprintf("%s to %s: %v", u.Name, v.Name, err)})
 	}
-	if limited || err != nil {
+	if err != nil {
 		return true // its own node does not do it: it is down, or the user writes too much
 	}
 	r.strangers.mu.Lock()
@@ -182,6 +202,11 @@ func (r *runner) approach(ctx context.Context, all *errgroup.Group, s *stranger,
 	return true
 }
 
+// limited reports whether a node did not want its own user to write to so many.
+func limited(err error) bool {
+	return errors.Is(err, protocol.TooMany) || errors.Is(err, protocol.Denied)
+}
+
 // When it is looked whether a first contact has arrived: soon, since a minute is what
 // counts, and then ever more seldom.
 var looks = []time.Duration{time.Second, 4 * time.Second, 15 * time.Second, 38 * time.Second}
@@ -190,6 +215,9 @@ const seldom = 30 * time.Minute
 
 // follow waits for a first contact to arrive, and lets the receiver react.
 func (r *runner) follow(ctx context.Context, s *stranger, u, v *cluster.User) {
+	if s.severed.is && !r.rejoin(ctx, s, u, v) {
+		return
+	}
 	wait := looks[len(looks)-1]
 	for i := 0; !v.Approached(u); i++ {
 		if wait = min(2*wait, seldom); i < len(looks) {

@@ -248,6 +248,11 @@ func (s *Step) describe() string {
 	return text
 }
 
+// Cuts reports whether the event keeps packets of one node from another.
+func (s *Step) Cuts(from, to int) bool {
+	return s.Do == "partition" && s.Partitioned(from, to) || s.Do == "cut" && s.Rule.Fits(from, to)
+}
+
 // Partitioned reports whether the event keeps two nodes apart.
 func (s *Step) Partitioned(a, b int) bool {
 	sideOf := func(i int) int {

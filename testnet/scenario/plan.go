@@ -45,6 +45,8 @@ type Node struct {
 	Join   time.Duration
 	Ahead  time.Duration // its clock; below 0: it is behind
 	Find   Finding
+
+	Reports bool
 }
 
 // User is one user.
@@ -207,7 +209,7 @@ func (r *reader) nodes() {
 				r.wrong(key+".name", "there are two nodes named %q", name)
 			}
 			seen[name] = true
-			r.p.Net = append(r.p.Net, Node{name, protocol.Node(name + n.parent() + ".example"), n.Region, n.IPv6, n.Join.Duration, ahead, BySettings})
+			r.p.Net = append(r.p.Net, Node{name, protocol.Node(name + n.parent() + ".example"), n.Region, n.IPv6, n.Join.Duration, ahead, BySettings, n.Reports})
 		}
 	}
 }

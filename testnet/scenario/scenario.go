@@ -127,6 +127,9 @@ type Nodes struct {
 	Ahead Duration `toml:"ahead"`
 	// By how much they are behind it.
 	Behind Duration `toml:"behind"`
+	// Whether they tell other nodes which of their users were reported: the setting
+	// reputation.pass_reports.
+	Reports bool `toml:"reports"`
 }
 
 // DNS is for nodes that are found and proven by the DNS. All others, but for those of the

@@ -57,7 +57,7 @@ func play(t *testing.T, name string, seed uint64) *run.Result {
 }
 
 // heavy are those that take most of a minute or more.
-var heavy = []string{"agree", "scale", "scale-1000", "scale-dht", "scale-dht-200", "spam-wave"}
+var heavy = []string{"agree", "eclipse", "long-partition", "mixed", "scale", "scale-1000", "scale-dht", "scale-dht-200", "spam-wave"}
 
 // TestRun runs those that take a moment; with PARLEY_LONG=1 all but the heavy ones, with
 // PARLEY_LONG=all these, too.
