@@ -2,9 +2,7 @@ package federation
 
 import (
 	"context"
-	"maps"
 	"math"
-	"slices"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -70,23 +68,6 @@ func (m *Mesh) Limit(n protocol.Node, l s2s.Limits) {
 	if p.link != nil {
 		p.link.limit.set(l)
 		p.link.control.setLimits(p.limited())
-	}
-}
-
-// Reach implements [Links].
-func (m *Mesh) Reach(class uint8) {
-	if m.reach.Swap(uint32(class)) == uint32(class) {
-		return
-	}
-	m.mu.Lock()
-	all := slices.Collect(maps.Values(m.peers))
-	m.mu.Unlock()
-	for _, p := range all {
-		p.mu.Lock()
-		if p.link != nil {
-			p.link.control.setReach(class)
-		}
-		p.mu.Unlock()
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -222,6 +224,13 @@ func (m *Mesh) known(n protocol.Node) *remote {
 	return m.peers[n]
 }
 
+// remotes are all peers that are known.
+func (m *Mesh) remotes() []*remote {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.peers))
+}
+
 // start runs f in the group of what Run waits for, unless there is no Run.
 func (m *Mesh) start(f func()) bool {
 	m.mu.Lock()
@@ -277,6 +286,20 @@ func (m *Mesh) Away(n protocol.Node) bool {
 		return nil
 	})
 	return err == nil && away
+}
+
+// Reach implements Network.
+func (m *Mesh) Reach(class uint8) {
+	if m.reach.Swap(uint32(class)) == uint32(class) {
+		return
+	}
+	for _, p := range m.remotes() {
+		p.mu.Lock()
+		if p.link != nil {
+			p.link.control.setReach(class)
+		}
+		p.mu.Unlock()
+	}
 }
 
 // Sign implements Network.

@@ -71,12 +71,7 @@ type PeerStats struct {
 
 // Stats are figures of all peers, by name.
 func (m *Mesh) Stats() ([]PeerStats, error) {
-	m.mu.Lock()
-	peers := make([]*remote, 0, len(m.peers))
-	for _, p := range m.peers {
-		peers = append(peers, p)
-	}
-	m.mu.Unlock()
+	peers := m.remotes()
 	all := make([]PeerStats, 0, len(peers))
 	for _, p := range peers {
 		s, err := p.stats()
