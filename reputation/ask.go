@@ -19,7 +19,7 @@ func (e *Engine) Plan(now time.Time, s Sender, carried []Statement, rng *rand.Ra
 	at := e.clock.now(now)
 	p := e.meet(at, &s)
 	p.decay(at)
-	if p.Pin != Auto || !p.due(at, e.standing(at, p).Known) || p.Asked == 0 && !e.worthAsking(at, p, carried) {
+	if p.Pin != Auto || !p.due(at, e.known(at, p)) || p.Asked == 0 && !e.worthAsking(at, p, carried) {
 		return nil
 	}
 	if e.asks.refill(at, askRate, askBurst) < 1 {

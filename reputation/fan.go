@@ -19,14 +19,13 @@ const (
 
 // learnFan believes the second-highest count: one liar cannot stop a newcomer.
 func (e *Engine) learnFan(now Time, p *Peer, answers []Answer, told []Statement) {
-	most, second := 0.0, 0.0
+	var fans topTwo
 	for _, a := range answers {
 		if t, _ := e.trust(now, a.By); t > 0 {
-			n := least(a.Asked)
-			most, second = max(most, n), max(second, min(most, n))
+			fans.add(least(a.Asked))
 		}
 	}
-	p.Fans, p.Praise = second, 0
+	p.Fans, p.Praise = fans.second, 0
 	for _, s := range told {
 		t, _ := e.trust(now, s.By)
 		p.Praise += t * least(s.Good)

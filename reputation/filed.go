@@ -105,11 +105,11 @@ func (e *Engine) gathered(now Time, about protocol.Node) (slow, fast float64) {
 	if !ok {
 		return 0, 0
 	}
+	d.prune(now)
 	var sum blames
 	for _, f := range d.Filings {
-		t, _ := e.trust(now, f.By)
-		if old := now.since(f.At); t > 0 && old < filingDays {
-			sum.add(f.By, max(t, leastFiled), decay(min(blameEach, least(f.Bad)), old, halfSlow), decay(min(blameEach, least(f.Lately)), old, halfFast))
+		if t, _ := e.trust(now, f.By); t > 0 {
+			sum.add(f.By, max(t, leastFiled), f.Bad, f.Lately, now.since(f.At))
 		}
 	}
 	if len(sum.all) < leastFilers {
@@ -117,7 +117,9 @@ func (e *Engine) gathered(now Time, about protocol.Node) (slow, fast float64) {
 	}
 	slow, fast = sum.total()
 	if p, ok := e.peers.peek(about); ok {
-		return Mass{P: p.P, N: p.N, Ns: p.Ns, Blame: slow, FastBlame: fast}.blame()
+		m := p.mass()
+		m.Blame, m.FastBlame = slow, fast
+		return m.blame()
 	}
 	return slow, fast
 }
@@ -150,9 +152,14 @@ func (e *Engine) dossier(now Time, about protocol.Node) *Dossier {
 		}
 		e.dossiers.add(about, d)
 	}
+	d.prune(now)
+	return d
+}
+
+// prune drops what is too old.
+func (d *Dossier) prune(now Time) {
 	d.Filings = slices.DeleteFunc(d.Filings, func(f Filing) bool { return now.since(f.At) >= filingDays })
 	d.Askers = slices.DeleteFunc(d.Askers, func(a Asker) bool { return now.since(a.At) >= askerDays })
-	return d
 }
 
 // Answer is what a peer that was asked about a node has answered.

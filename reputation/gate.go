@@ -38,8 +38,8 @@ func (e *Engine) standing(now Time, p *Peer) standing {
 	s.Quality = s.Mass.Quality(s.Prior)
 	s.Lo, s.Hi = s.Mass.Thresholds()
 	s.Phi = s.Mass.Factor(s.Quality)
-	s.Aged = now.since(p.Aged) >= min(agedDays, now.since(e.born)/7)
-	s.Known = s.Positive >= knownMass && (p.P >= knownOwn || s.Aged)
+	s.Aged = e.aged(now, p)
+	s.Known = e.known(now, p)
 	if !s.Known && s.Quality < strangerClose {
 		s.Phi = 0
 	}
@@ -47,6 +47,16 @@ func (e *Engine) standing(now Time, p *Peer) standing {
 	s.Rate = rateOf(s.Phi, s.Positive, base) + s.Phi*youngRate*e.youth(now)
 	s.Burst = burstOf(s.Phi, p.P, base, s.Rate, s.Known)
 	return s
+}
+
+// aged reports whether a peer was seen long enough ago; on a young node less is enough.
+func (e *Engine) aged(now Time, p *Peer) bool {
+	return now.since(p.Aged) >= min(agedDays, now.since(e.born)/7)
+}
+
+// known reports whether a peer is no stranger. The peer is brought to now before.
+func (e *Engine) known(now Time, p *Peer) bool {
+	return p.mass().Positive() >= knownMass && (p.P >= knownOwn || e.aged(now, p))
 }
 
 // judge closes and reopens a peer, with hysteresis.

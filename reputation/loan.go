@@ -73,20 +73,21 @@ func about(name protocol.Node, kind Kind, all []Statement) (out []Statement) {
 	return out
 }
 
+// topTwo are the two highest of what several say. The second is believed: one liar cannot
+// raise it above what somebody else says.
+type topTwo struct{ most, second float64 }
+
+func (b *topTwo) add(v float64) {
+	b.most, b.second = max(b.most, v), max(b.second, min(b.most, v))
+}
+
 // learnAge believes the second-oldest sighting, at most one of them carried: one liar
 // cannot age an identity.
 func (e *Engine) learnAge(now Time, p *Peer, carried, told []Statement) {
-	oldest, second := 0.0, 0.0
-	add := func(d float64) {
-		if d > oldest {
-			oldest, second = d, oldest
-		} else {
-			second = max(second, d)
-		}
-	}
+	var oldest topTwo
 	for _, s := range told {
 		if t, _ := e.trust(now, s.By); t > 0 {
-			add(least(s.Days))
+			oldest.add(least(s.Days))
 		}
 	}
 	best := 0.0
@@ -96,8 +97,8 @@ func (e *Engine) learnAge(now Time, p *Peer, carried, told []Statement) {
 			best = max(best, least(s.Days))
 		}
 	}
-	add(best)
-	p.Aged = min(p.Aged, now-Time(second*24*float64(time.Hour)))
+	oldest.add(best)
+	p.Aged = min(p.Aged, now-Time(oldest.second*24*float64(time.Hour)))
 }
 
 // blames are what several hold against a peer, weighed.
@@ -106,8 +107,10 @@ type blames struct {
 	slow, fast, maxSlow, maxFast float64
 }
 
-func (b *blames) add(by protocol.Node, weight, slow, fast float64) {
-	slow, fast = weight*slow, weight*fast
+// add takes what one has said, in classes, old days ago.
+func (b *blames) add(by protocol.Node, weight float64, bad, lately uint8, old float64) {
+	slow := weight * decay(min(blameEach, least(bad)), old, halfSlow)
+	fast := weight * decay(min(blameEach, least(lately)), old, halfFast)
 	b.slow, b.fast = b.slow+slow, b.fast+fast
 	b.maxSlow, b.maxFast = max(b.maxSlow, slow), max(b.maxFast, fast)
 	if slow > 0 {
@@ -123,7 +126,7 @@ func (e *Engine) learnBlame(now Time, p *Peer, told []Statement) {
 	var sum blames
 	for _, s := range told {
 		if t, _ := e.trust(now, s.By); t > 0 {
-			sum.add(s.By, max(t, blameLeast), min(blameEach, least(s.Bad)), min(blameEach, least(s.Lately)))
+			sum.add(s.By, max(t, blameLeast), s.Bad, s.Lately, 0)
 		}
 	}
 	p.Accusers = sum.all[:min(len(sum.all), maxAccusers)]
@@ -151,7 +154,7 @@ func (e *Engine) borrow(now Time, p *Peer, praise []Statement) {
 	slices.SortStableFunc(all, func(a, b lender) int {
 		return cmp.Or(cmp.Compare(b.trust, a.trust), cmp.Compare(a.By, b.By))
 	})
-	fresh := p.P < knownOwn && now.since(p.Aged) < min(agedDays, now.since(e.born)/7)
+	fresh := p.P < knownOwn && !e.aged(now, p)
 	owners := map[groupKey]int{}
 	for _, l := range all {
 		asked := func(o Loan) bool { return o.By == l.By }

@@ -2,6 +2,7 @@ package reputation
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -85,6 +86,17 @@ func (e *Engine) trust(now Time, name protocol.Node) (float64, *Peer) {
 	return trustOf(own, p.N, p.Right, p.Wrong), p
 }
 
+// trusted are the peers whose word counts as recommenders, and how much.
+func (e *Engine) trusted(now Time) iter.Seq2[*Peer, float64] {
+	return func(yield func(*Peer, float64) bool) {
+		for name := range e.peers.oldest {
+			if t, p := e.trust(now, name); t > 0 && !yield(p, t) {
+				return
+			}
+		}
+	}
+}
+
 // Anchor tells that the operator trusts a peer to speak of others while the node is
 // young: fully at first, no more after 14 days.
 func (e *Engine) Anchor(now time.Time, s Sender, on bool) {
@@ -103,10 +115,8 @@ func (e *Engine) Anchor(now time.Time, s Sender, on bool) {
 func (e *Engine) Patrons(now time.Time, n int) []protocol.Node {
 	at := e.clock.now(now)
 	var all []*Peer
-	for name := range e.peers.oldest {
-		if t, p := e.trust(at, name); t > 0 {
-			all = append(all, p)
-		}
+	for p := range e.trusted(at) {
+		all = append(all, p)
 	}
 	slices.SortFunc(all, func(a, b *Peer) int {
 		return cmp.Or(cmp.Compare(b.Reach, a.Reach), cmp.Compare(b.P, a.P), cmp.Compare(a.Name, b.Name))
@@ -123,12 +133,10 @@ func (e *Engine) Patrons(now time.Time, n int) []protocol.Node {
 func (e *Engine) Reach(now time.Time) uint8 {
 	at := e.clock.now(now)
 	n := 0
-	for name := range e.peers.oldest {
-		if t, _ := e.trust(at, name); t > 0 {
-			n++
-		}
+	for range e.trusted(at) {
+		n++
 	}
-	return min(class(float64(n), maxDaysClass), maxReach)
+	return class(float64(n), maxReach)
 }
 
 // Reaches takes what a peer says of its own reach.
@@ -155,10 +163,8 @@ func (e *Engine) recommenders(now Time) []recommender {
 		score float64
 	}
 	var all []candidate
-	for name := range e.peers.oldest {
-		if t, p := e.trust(now, name); t > 0 {
-			all = append(all, candidate{p, t * math.Pow(max(1, least(p.Reach)), 3)})
-		}
+	for p, t := range e.trusted(now) {
+		all = append(all, candidate{p, t * math.Pow(max(1, least(p.Reach)), 3)})
 	}
 	slices.SortFunc(all, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.p.Name, b.p.Name))
