@@ -142,8 +142,16 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// admissible says what speaks against a peer and key, whatever is for them.
-func (n *Notary) admissible(p *store.Peer, key ed25519.PublicKey) error {
+// Wants says why the operator does not want links with a node, whatever key it shows: ErrDenied.
+func (n *Notary) Wants(name protocol.Node) error {
+	p, err := n.peer(name)
+	if err != nil {
+		return err
+	}
+	return n.wants(p)
+}
+
+func (n *Notary) wants(p *store.Peer) error {
 	_, static := n.static[p.Name]
 	named := static || p.Access == store.AccessAllow || p.Pin != nil
 	switch {
@@ -151,6 +159,14 @@ func (n *Notary) admissible(p *store.Peer, key ed25519.PublicKey) error {
 		return fmt.Errorf("%w: %s: the operator does not want it", ErrDenied, p.Name)
 	case n.cfg.Closed && !named:
 		return fmt.Errorf("%w: %s: this node talks with those only that its operator has named", ErrDenied, p.Name)
+	}
+	return nil
+}
+
+// admissible says what speaks against a peer and key, whatever is for them.
+func (n *Notary) admissible(p *store.Peer, key ed25519.PublicKey) error {
+	if err := n.wants(p); err != nil {
+		return err
 	}
 	if k := keyIn(p, key); k != nil && k.Revoked {
 		return unproven(p.Name, "the key was revoked on %s", k.Until.UTC().Format(time.DateOnly))

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	crand "crypto/rand"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -100,7 +101,7 @@ func (s *standing) inquire(who reputation.Sender, carried []reputation.Statement
 	var wg sync.WaitGroup
 	for _, peer := range whom {
 		wg.Go(func() {
-			a, err := s.ask(ctx, peer, who.Name)
+			a, err := s.ask(ctx, peer, who)
 			if err != nil {
 				s.n.log.Debug("no opinion", "peer", peer, "about", who.Name, "err", err)
 				return
@@ -118,13 +119,13 @@ func (s *standing) inquire(who reputation.Sender, carried []reputation.Statement
 }
 
 // ask asks a peer what it says of a node.
-func (s *standing) ask(ctx context.Context, peer, about protocol.Node) (a reputation.Answer, err error) {
-	a.By = peer
-	wire, err := s.askWire(ctx, peer, about, reputation.Told)
+func (s *standing) ask(ctx context.Context, peer protocol.Node, about reputation.Sender) (a reputation.Answer, err error) {
+	wire, err := s.askWire(ctx, peer, reputation.EncodeQuestion(reputation.Told, about.Prefix, []byte(about.Name)))
 	if err != nil {
 		return a, err
 	}
-	a.Asked, wire, err = reputation.ParseAnswer(wire)
+	a, wire, err = reputation.ParseAnswer(wire)
+	a.By = peer
 	if err != nil || len(wire) == 0 {
 		return a, err
 	}
@@ -132,9 +133,9 @@ func (s *standing) ask(ctx context.Context, peer, about protocol.Node) (a reputa
 	return a, err
 }
 
-// askWire asks a peer for its word about a node.
-func (s *standing) askWire(ctx context.Context, peer, about protocol.Node, kind reputation.Kind) ([]byte, error) {
-	a, err := s.n.ask(ctx, peer, &s2s.Ask{Opinion: append([]byte{byte(kind)}, about...)})
+// askWire asks a peer for its word.
+func (s *standing) askWire(ctx context.Context, peer protocol.Node, question []byte) ([]byte, error) {
+	a, err := s.n.ask(ctx, peer, &s2s.Ask{Opinion: question})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +158,7 @@ func (s *standing) file() {
 			continue
 		}
 		for _, w := range a.Witnesses {
-			_, err := s.n.ask(ctx, w, &s2s.Ask{Opinion: append([]byte{byte(reputation.Filed)}, wire...)})
+			_, err := s.n.ask(ctx, w, &s2s.Ask{Opinion: reputation.EncodeQuestion(reputation.Filed, a.Network, wire)})
 			s.n.log.Info("blame of a node is filed with another", "about", a.About, "with", w, "err", err)
 			s.n.metrics.filings.WithLabelValues("ours", outcome(err)).Inc()
 		}
@@ -172,13 +173,15 @@ func outcome(err error) string {
 }
 
 // takeFiled keeps what a peer has filed about a third node.
-func (s *standing) takeFiled(from federation.Peer, wire []byte) *s2s.Answer {
+func (s *standing) takeFiled(from federation.Peer, network netip.Prefix, wire []byte) *s2s.Answer {
 	st, err := reputation.OpenStatement(wire, s.keyOf, s.n.wall())
 	if err != nil {
 		return failed(protocol.Malformed)
 	}
 	taken := false
-	s.with(func(e *reputation.Engine, now time.Time) { taken = e.TakeFiled(now, from.Name, st) })
+	of := senderOf(st.About)
+	of.Prefix = network
+	s.with(func(e *reputation.Engine, now time.Time) { taken = e.TakeFiled(now, from.Name, of, st) })
 	if !taken {
 		s.n.metrics.filings.WithLabelValues("theirs", "refused").Inc()
 		return failed(protocol.Denied)
@@ -189,7 +192,7 @@ func (s *standing) takeFiled(from federation.Peer, wire []byte) *s2s.Answer {
 
 // answer says what we think of a node to a peer that may ask, or to that node itself.
 func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
-	if s.n.cfg.OpinionKey == nil || s.n.cfg.Federation.Mute || len(in) < 2 {
+	if s.n.cfg.OpinionKey == nil || s.n.cfg.Federation.Mute {
 		return failed(protocol.NotOffered)
 	}
 	may := false
@@ -198,12 +201,15 @@ func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 		s.n.metrics.opinions.WithLabelValues("refused").Inc()
 		return (&waiting{opinionPause, "questions about others"}).answer()
 	}
-	kind := reputation.Kind(in[0])
-	if kind == reputation.Filed {
-		return s.takeFiled(from, in[1:])
+	kind, network, what, err := reputation.ParseQuestion(in)
+	if err != nil {
+		return failed(protocol.Malformed)
 	}
-	about, err := protocol.ParseNode(string(in[1:]))
-	if err != nil || kind != reputation.Carried && kind != reputation.Told || (kind == reputation.Carried) != (about == from.Name) {
+	if kind == reputation.Filed {
+		return s.takeFiled(from, network, what)
+	}
+	about, err := protocol.ParseNode(string(what))
+	if err != nil || (kind == reputation.Carried) != (about == from.Name) {
 		return failed(protocol.Malformed)
 	}
 	wire, err := s.opinion(question{kind, about})
@@ -213,9 +219,11 @@ func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 	s.n.metrics.opinions.WithLabelValues(map[bool]string{true: "nothing", false: "answered"}[wire == nil]).Inc()
 	switch {
 	case kind == reputation.Told:
-		var asked uint8
-		s.with(func(e *reputation.Engine, now time.Time) { asked = e.Asked(now, about, from.Name) })
-		wire = reputation.EncodeAnswer(asked, wire)
+		of := senderOf(about)
+		of.Prefix = network
+		var a reputation.Answer
+		s.with(func(e *reputation.Engine, now time.Time) { a = e.Asked(now, of, from.Name) })
+		wire = a.Encode(wire)
 	case wire == nil:
 		return failed(protocol.NotFound)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -169,7 +170,7 @@ func TestOpinionsAreCheap(t *testing.T) {
 	village(t, nil, spammer, func(r *fed, a, x *site, _, _ string) {
 		b := r.sites[nodeB]
 		ask := func(s *site, kind reputation.Kind, about protocol.Node) ([]byte, error) {
-			answer, _, err := s.mesh.Ask(context.Background(), nodeB, &s2s.Ask{Opinion: append([]byte{byte(kind)}, about...)})
+			answer, _, err := s.mesh.Ask(context.Background(), nodeB, &s2s.Ask{Opinion: reputation.EncodeQuestion(kind, netip.Prefix{}, []byte(about))})
 			if err != nil {
 				return nil, err
 			}
@@ -188,7 +189,7 @@ func TestOpinionsAreCheap(t *testing.T) {
 			t.Errorf("asked again after a change: %x, %v; before %x", again, err, first)
 		}
 		pass(11 * time.Minute)
-		if wire, err := ask(a, reputation.Told, nodeX); err != nil || len(wire) != 1 {
+		if wire, err := ask(a, reputation.Told, nodeX); err != nil || len(wire) != 5 {
 			t.Errorf("ten minutes later: %x %v", wire, err)
 		}
 		answered := 0

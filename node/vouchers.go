@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -46,7 +47,7 @@ func (s *standing) gather() {
 	var wg sync.WaitGroup
 	for _, p := range v.due(patrons) {
 		wg.Go(func() {
-			wire, err := s.askWire(ctx, p, s.n.name, reputation.Carried)
+			wire, err := s.askWire(ctx, p, reputation.EncodeQuestion(reputation.Carried, netip.Prefix{}, []byte(s.n.name)))
 			v.take(p, wire, err == nil)
 		})
 	}

@@ -26,8 +26,9 @@ func (e *Engine) Plan(now time.Time, s Sender, carried []Statement, rng *rand.Ra
 		return nil
 	}
 	e.asks.add(-1)
-	p.Asked = at
-	p.Lot = rng.Float64()
+	if !p.asks(at) {
+		p.Lot = rng.Float64()
+	}
 	ask := e.witnesses(at, e.wall(now).Unix(), p.Name)
 	var rest []protocol.Node
 	for _, r := range e.recommenders(at) {
@@ -47,6 +48,8 @@ func (p *Peer) due(now Time, known bool) bool {
 	switch {
 	case p.Asked == 0:
 		return true
+	case p.Hold == AskedAgain:
+		wait = holdDays
 	case p.Doubt:
 		wait = askAfterBad
 	case p.hasty(known):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +186,17 @@ func TestWhitewash(t *testing.T) {
 	}
 	if all < 4 || all > 12 {
 		t.Errorf("%d of 2000 strangers came in at once, the pool holds 12", all)
+	}
+	for i := range 1000 { // the flood has pushed out its own only
+		if w.find(domain(2000+i).Name) == nil {
+			t.Fatalf("stranger %d is forgotten", i)
+		}
+	}
+	last := domain(999)
+	last.Prefix = domain(0).Prefix
+	w.contact(last)
+	if w.find(last.Name) == nil {
+		t.Error("the latest of a crowd is not remembered")
 	}
 	if n := len(w.strangers.m); n > 1000+maxCrowd {
 		t.Errorf("%d strangers remembered, of one network at most %d", n, maxCrowd)
@@ -501,6 +513,11 @@ func drawStep(t *rapid.T, now *time.Time) func(*Engine) {
 	return func(e *Engine) { e.Outbound(at, user, dayLong); e.Complain(at, s.Name, user) }
 }
 
+func groupsOf(p *Peer) []groupKey {
+	g := p.groups()
+	return g[:]
+}
+
 func check(t *rapid.T, e *Engine) {
 	if len(e.peers.m) > 8 || len(e.strangers.m) > 6 || len(e.groups.m) > 10 || len(e.users.m) > 5 || len(e.accounts.m) > 5 {
 		t.Fatalf("tables overflow")
@@ -513,8 +530,19 @@ func check(t *rapid.T, e *Engine) {
 			}
 		}
 	}
-	if !reflect.DeepEqual(crowds, e.crowds) {
-		t.Fatalf("crowds %v, counted %v", crowds, e.crowds)
+	for k, c := range e.crowds {
+		for _, p := range c {
+			if in, ok := e.strangers.peek(p.Name); !ok || in != p || !slices.Contains(groupsOf(p), k) {
+				t.Fatalf("%s is counted with %v", p.Name, k)
+			}
+		}
+		if crowds[k] != len(c) {
+			t.Fatalf("crowd of %d, counted %d", crowds[k], len(c))
+		}
+		delete(crowds, k)
+	}
+	if len(crowds) > 0 {
+		t.Fatalf("not counted: %v", crowds)
 	}
 	for _, p := range e.peers.oldest {
 		if _, both := e.strangers.peek(p.Name); both {

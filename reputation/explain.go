@@ -34,7 +34,8 @@ func (e *Engine) Explain(now time.Time, name protocol.Node) string {
 	for _, k := range p.groups() {
 		if g, ok := e.groups.peek(k); ok && !k.none() {
 			g.decay(at)
-			line("neighbours", "%s: %.1f turned good, %.1f bad", groupName(k), g.Good, g.Bad)
+			good, bad := g.heard(at)
+			line("neighbours", "%s: %.1f turned good, %.1f bad; others say %.1f and %.1f", groupName(k), g.Good, g.Bad, good, bad)
 		}
 	}
 	line("seen", "first %.1f days ago, believed to exist for %.1f", at.since(p.First), at.since(p.Aged))
@@ -88,6 +89,9 @@ func (e *Engine) explainHearsay(line func(string, string, ...any), p *Peer, st *
 			names[i] = string(n)
 		}
 		line("  blamed by", "%s", strings.Join(names, ", "))
+	}
+	if wait := p.settles(e.clock.at); wait > 0 && !st.Known {
+		line("  asked", "they are asked again in %.0f s: who writes to all at once shows by then", wait*86400)
 	}
 	if p.hasty(st.Known) {
 		line("  in a hurry", "it comes to %.0f nodes or more at once: this one has its turn later", p.Fans)

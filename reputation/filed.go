@@ -1,6 +1,7 @@
 package reputation
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -47,6 +48,7 @@ const (
 // Accusation is what is to be filed, and with whom.
 type Accusation struct {
 	Statement
+	Network   netip.Prefix // of whom it is about
 	Witnesses []protocol.Node
 }
 
@@ -71,19 +73,20 @@ func (e *Engine) Accuse(now time.Time, self protocol.Node) (all []Accusation) {
 		all = append(all, Accusation{
 			Statement: Statement{By: self, About: name, Kind: Filed, Issued: t, Expires: t + int64(Filed.life()/time.Second),
 				Bad: class(max(1, bad), maxMassClass), Lately: class(p.Ns-p.Ps/tolerated, maxMassClass)},
-			Witnesses: with,
+			Network: p.Prefix, Witnesses: with,
 		})
 	}
 	return all
 }
 
 // TakeFiled keeps what a peer has filed, if that is one whose word counts here: the latest
-// of each about each.
-func (e *Engine) TakeFiled(now time.Time, from protocol.Node, s Statement) bool {
+// of each about each. of is whom it is about, as that peer sees it.
+func (e *Engine) TakeFiled(now time.Time, from protocol.Node, of Sender, s Statement) bool {
 	at := e.clock.now(now)
-	if t, _ := e.trust(at, from); t == 0 || s.By != from || s.Kind != Filed {
+	if t, _ := e.trust(at, from); t == 0 || s.By != from || s.Kind != Filed || s.About != of.Name {
 		return false
 	}
+	e.accused(at, &of, from)
 	d := e.dossier(at, s.About)
 	f := Filing{By: from, At: at, Bad: s.Bad, Lately: s.Lately}
 	if i := slices.IndexFunc(d.Filings, func(o Filing) bool { return o.By == from }); i >= 0 {
@@ -124,11 +127,12 @@ func (e *Engine) gathered(now Time, about protocol.Node) (slow, fast float64) {
 	return slow, fast
 }
 
-// Asked counts a peer that asks about a node: one to which that node has come. It returns the
-// class of how many have, with a half-life of two hours.
-func (e *Engine) Asked(now time.Time, about, asker protocol.Node) uint8 {
+// Asked counts a peer that asks about a node: one to which that node has come, of this network as
+// far as it knows. It returns the answer but for what the node's own word is: the class of how
+// many have asked, with a half-life of two hours, and what is known of the neighbourhood.
+func (e *Engine) Asked(now time.Time, about Sender, asker protocol.Node) Answer {
 	at := e.clock.now(now)
-	d := e.dossier(at, about)
+	d := e.dossier(at, about.Name)
 	if i := slices.IndexFunc(d.Askers, func(o Asker) bool { return o.Node == asker }); i >= 0 {
 		d.Askers[i].At = at
 	} else if len(d.Askers) < maxAskers {
@@ -138,7 +142,7 @@ func (e *Engine) Asked(now time.Time, about, asker protocol.Node) uint8 {
 	for _, a := range d.Askers {
 		n += decay(1, at.since(a.At), fanLife)
 	}
-	return class(n, maxDaysClass)
+	return Answer{Asked: class(n, maxDaysClass), Near: e.near(at, &about)}
 }
 
 // dossier finds or makes one, without what is too old.
@@ -165,19 +169,9 @@ func (d *Dossier) prune(now Time) {
 // Answer is what a peer that was asked about a node has answered.
 type Answer struct {
 	By    protocol.Node
-	Asked uint8     // class of how many have asked it lately
+	Asked uint8 // class of how many have asked it lately
+	Near  Near
 	Told  Statement // the zero one if it has nothing to say
-}
-
-// EncodeAnswer gives the one form of an answer; told is the statement, signed, nil if there is none.
-func EncodeAnswer(asked uint8, told []byte) []byte { return append([]byte{asked}, told...) }
-
-// ParseAnswer takes an answer apart; the statement, if it is not empty, is to be opened.
-func ParseAnswer(b []byte) (asked uint8, told []byte, err error) {
-	if len(b) == 0 || b[0] > maxDaysClass {
-		return 0, nil, badStatement("no answer")
-	}
-	return b[0], b[1:], nil
 }
 
 // judgeAccusers lets those who warned of a peer share its early outcomes: they were right

@@ -61,7 +61,7 @@ func TestDossier(t *testing.T) {
 	all := w.friends(maxFilings + 1)
 	x := domain(50)
 	file := func(by Sender, bad uint8) bool {
-		return w.TakeFiled(w.now, by.Name, Statement{By: by.Name, About: x.Name, Kind: Filed, Bad: bad, Lately: bad})
+		return w.TakeFiled(w.now, by.Name, x, Statement{By: by.Name, About: x.Name, Kind: Filed, Bad: bad, Lately: bad})
 	}
 	told := func() uint8 {
 		w.Helper()
@@ -77,8 +77,11 @@ func TestDossier(t *testing.T) {
 	if file(domain(60), 5) || !file(all[0], 5) || !file(all[0], 3) {
 		t.Error("who may file, and how often")
 	}
-	if w.TakeFiled(w.now, all[0].Name, Statement{By: all[1].Name, About: x.Name, Kind: Filed, Bad: 3}) {
+	if w.TakeFiled(w.now, all[0].Name, x, Statement{By: all[1].Name, About: x.Name, Kind: Filed, Bad: 3}) {
 		t.Error("filed in another's name")
+	}
+	if w.TakeFiled(w.now, all[0].Name, domain(51), Statement{By: all[0].Name, About: x.Name, Kind: Filed, Bad: 3}) {
+		t.Error("filed of one for another's neighbourhood")
 	}
 	if got := told(); got != 0 {
 		t.Errorf("what one has filed is told: %d", got)
@@ -104,7 +107,7 @@ func TestDossier(t *testing.T) {
 		t.Errorf("weeks later: %d", got)
 	}
 	for i := range maxDossiers + 100 {
-		w.Asked(w.now, domain(i).Name, all[0].Name)
+		w.Asked(w.now, domain(i), all[0].Name)
 	}
 	if len(w.dossiers.m) != maxDossiers {
 		t.Errorf("%d dossiers", len(w.dossiers.m))
@@ -117,17 +120,17 @@ func TestAsked(t *testing.T) {
 	x := domain(50)
 	var got uint8
 	for i := range 2 * maxAskers {
-		got = w.Asked(w.now, x.Name, domain(100+i%maxAskers).Name)
+		got = w.Asked(w.now, x, domain(100+i%maxAskers).Name).Asked
 	}
 	if got != class(maxAskers, maxDaysClass) {
 		t.Errorf("class %d", got)
 	}
 	w.pass(4 * time.Hour)
-	if got = w.Asked(w.now, x.Name, domain(900).Name); got != class(maxAskers/4, maxDaysClass) {
+	if got = w.Asked(w.now, x, domain(900).Name).Asked; got != class(maxAskers/4, maxDaysClass) {
 		t.Errorf("class %d four hours later", got)
 	}
 	w.pass(dayLong)
-	if got = w.Asked(w.now, x.Name, domain(901).Name); got != 1 || len(w.dossier(w.clock.at, x.Name).Askers) != 1 {
+	if got = w.Asked(w.now, x, domain(901).Name).Asked; got != 1 || len(w.dossier(w.clock.at, x.Name).Askers) != 1 {
 		t.Errorf("class %d a day later", got)
 	}
 }
@@ -140,7 +143,7 @@ func TestFiledBlame(t *testing.T) {
 	witness.see(old, Reply, 10)
 	for _, f := range witness.friends(5) {
 		for _, s := range []Sender{x, old} {
-			witness.TakeFiled(witness.now, f.Name, Statement{By: f.Name, About: s.Name, Kind: Filed, Bad: 5, Lately: 5})
+			witness.TakeFiled(witness.now, f.Name, s, Statement{By: f.Name, About: s.Name, Kind: Filed, Bad: 5, Lately: 5})
 		}
 	}
 	if s, _ := witness.Opinion(witness.now, "w.example", old.Name, Told); s.Bad > class(hearsayFree, maxMassClass) {
@@ -182,22 +185,5 @@ func TestAccusersAreJudged(t *testing.T) {
 	right, _ := w.trust(w.clock.at, f[2].Name)
 	if liar > before/2 || right < before {
 		t.Errorf("trust was %.2f; who was wrong has %.2f, who was right %.2f", before, liar, right)
-	}
-}
-
-func TestAnswerForm(t *testing.T) {
-	for _, told := range []string{"", "statement"} {
-		b := EncodeAnswer(5, []byte(told))
-		if string(b) != "\x05"+told {
-			t.Errorf("%q", b)
-		}
-		if asked, back, err := ParseAnswer(b); err != nil || asked != 5 || string(back) != told {
-			t.Errorf("%d %q %v", asked, back, err)
-		}
-	}
-	for _, bad := range [][]byte{nil, {13}} {
-		if asked, told, err := ParseAnswer(bad); err == nil {
-			t.Errorf("%q is %d %q", bad, asked, told)
-		}
 	}
 }

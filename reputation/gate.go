@@ -107,6 +107,9 @@ func (e *Engine) FirstContact(now time.Time, s Sender, user protocol.UserID) Ver
 	if has := p.Bucket.refill(at, st.Rate, st.Burst); has < 1 {
 		return Verdict{Wait, ReasonRate, later((1 - has) / st.Rate), 0}
 	}
+	if wait := p.settles(at); wait > 0 && !st.Known {
+		return Verdict{Wait, ReasonAsking, later(wait), 0}
+	}
 	if p.hasty(st.Known) {
 		return Verdict{Wait, ReasonFan, later(fanLife), 0}
 	}

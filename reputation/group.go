@@ -14,6 +14,10 @@ type Group struct {
 	At        Time
 	Cups      [pools]Bucket // its share of each of the strangers' pools
 	Uses      [uses]Bucket  `json:"-"` // of its strangers
+	// Filers are those who have filed blame of an identity here, and Heard what others say of
+	// the group: see near.go.
+	Filers []Asker
+	Heard
 }
 
 func (s *Sender) groups() [2]groupKey {
@@ -69,9 +73,10 @@ func (e *Engine) prior(now Time, s *Sender) float64 {
 		if k.none() {
 			continue
 		}
-		if g, ok := e.groups.peek(k); ok && g.Bad > 0 { // else it is no less than a
+		if g, ok := e.groups.peek(k); ok && g.Bad+g.HeardBad > 0 { // else it is no less than a
 			g.decay(now)
-			least = min(least, groupPrior(g.Good, g.Bad, a))
+			good, bad := g.heard(now)
+			least = min(least, groupPrior(g.Good+good, g.Bad+bad, a))
 		}
 	}
 	return max(least, priorLow)
@@ -87,7 +92,7 @@ func (e *Engine) group(now Time, k groupKey) *Group {
 	if e.groups.full() {
 		old, _ := e.groups.least(func(g *Group) float64 {
 			g.decay(now)
-			return g.Good + g.Bad
+			return g.Good + g.Bad + float64(max(0, len(g.Filers)-1))
 		})
 		e.groups.remove(old)
 	}

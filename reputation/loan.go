@@ -53,6 +53,7 @@ func (e *Engine) Learn(now time.Time, s Sender, carried []Statement, answers ...
 	if len(answers) > 0 {
 		e.learnBlame(at, p, told)
 		e.learnFan(at, p, answers, told)
+		e.learnNear(at, p, answers)
 	}
 	e.borrow(at, p, append(told, carried...))
 	p.Doubt = false

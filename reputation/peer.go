@@ -1,6 +1,7 @@
 package reputation
 
 import (
+	"slices"
 	"time"
 
 	"parley/protocol"
@@ -101,9 +102,8 @@ func (e *Engine) find(name protocol.Node) *Peer {
 	return p
 }
 
-// maxCrowd is how many strangers of one parent domain or network are remembered. More
-// are served from the pool all the same, but each time as if for the first time: the
-// flood of one owner does not push out others.
+// maxCrowd is how many strangers of one parent domain or network are remembered: the flood of
+// one owner pushes out its own, and nobody else.
 const maxCrowd = 64
 
 // meet returns the record of a sender, made if need be.
@@ -115,42 +115,48 @@ func (e *Engine) meet(now Time, s *Sender) *Peer {
 		return p
 	}
 	if p.Sender != *s {
-		e.crowd(p, -1)
+		e.leaveCrowd(p)
 		p.Proof = max(p.Proof, s.Proof) // never weaker than once seen
 		p.Domain, p.Prefix = s.Domain, s.Prefix
-		e.crowd(p, 1)
+		e.joinCrowd(p)
 	}
 	return p
 }
 
 func (e *Engine) addStranger(p *Peer) {
 	for _, k := range p.groups() {
-		if !k.none() && e.crowds[k] >= maxCrowd {
-			return
+		if c := e.crowds[k]; len(c) >= maxCrowd {
+			e.dropStranger(c[0])
 		}
 	}
 	if e.strangers.full() {
 		e.dropStranger(e.strangers.ends.prev.val)
 	}
 	e.strangers.add(p.Name, p)
-	e.crowd(p, 1)
+	e.joinCrowd(p)
 }
 
 func (e *Engine) dropStranger(p *Peer) {
-	e.crowd(p, -1)
+	e.leaveCrowd(p)
 	e.strangers.remove(p.Name)
 }
 
-// crowd counts a stranger for its groups. It does nothing for other peers.
-func (e *Engine) crowd(p *Peer, n int) {
+// joinCrowd counts a stranger with its groups, leaveCrowd no longer. They do nothing for other peers.
+func (e *Engine) joinCrowd(p *Peer) {
 	if _, ok := e.strangers.peek(p.Name); !ok {
 		return
 	}
 	for _, k := range p.groups() {
-		if k.none() {
-			continue
+		if !k.none() {
+			e.crowds[k] = append(e.crowds[k], p)
 		}
-		if e.crowds[k] += n; e.crowds[k] <= 0 {
+	}
+}
+
+func (e *Engine) leaveCrowd(p *Peer) {
+	for _, k := range p.groups() {
+		c := slices.DeleteFunc(e.crowds[k], func(o *Peer) bool { return o == p })
+		if e.crowds[k] = c; len(c) == 0 {
 			delete(e.crowds, k)
 		}
 	}

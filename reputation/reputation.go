@@ -128,7 +128,7 @@ type Engine struct {
 	born      Time
 	peers     *lru[protocol.Node, *Peer] // with evidence, or an operator's word
 	strangers *lru[protocol.Node, *Peer] // without
-	crowds    map[groupKey]int           // strangers by group
+	crowds    map[groupKey][]*Peer       // strangers by group, the oldest first
 	groups    *lru[groupKey, *Group]
 	pools     [pools]Pool
 	users     *lru[protocol.UserID, *Bucket] // remote
@@ -155,7 +155,7 @@ func New(cfg Config, now time.Time) *Engine {
 func (e *Engine) clear() {
 	e.peers = newLRU[protocol.Node, *Peer](e.cfg.MaxPeers)
 	e.strangers = newLRU[protocol.Node, *Peer](e.cfg.MaxStrangers)
-	e.crowds = map[groupKey]int{}
+	e.crowds = map[groupKey][]*Peer{}
 	e.groups = newLRU[groupKey, *Group](e.cfg.MaxGroups)
 	e.users = newLRU[protocol.UserID, *Bucket](e.cfg.MaxAccounts)
 	e.accounts = newLRU[protocol.UserID, *Account](e.cfg.MaxAccounts)

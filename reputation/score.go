@@ -11,6 +11,8 @@ const (
 	halfLong  = 90
 	halfGroup = 30
 	halfPool  = 7
+	halfNear  = 7
+	halfHeard = 1
 )
 
 // Constants of the formulas.

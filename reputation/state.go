@@ -59,7 +59,9 @@ func (e *Engine) Export(now time.Time) State {
 		s.Strangers = append(s.Strangers, p.clone())
 	}
 	for k, g := range e.groups.oldest {
-		s.Groups = append(s.Groups, GroupState{Sender{Domain: k.domain, Prefix: k.prefix}, *g})
+		c := *g
+		c.Filers = slices.Clone(g.Filers)
+		s.Groups = append(s.Groups, GroupState{Sender{Domain: k.domain, Prefix: k.prefix}, c})
 	}
 	for u, b := range e.users.oldest {
 		s.Users = append(s.Users, UserState{u, *b})
@@ -103,7 +105,8 @@ func (e *Engine) Import(now time.Time, s State) {
 		}
 	}
 	for _, g := range s.Groups {
-		sane(&g.Good, &g.Bad)
+		sane(&g.Good, &g.Bad, &g.HeardGood, &g.HeardBad)
+		g.Filers = slices.Clone(g.Filers[:min(len(g.Filers), maxFilers)])
 		for i := range g.Cups {
 			sane(&g.Cups[i].Tokens)
 		}
@@ -154,6 +157,7 @@ func (p Peer) imported() *Peer {
 		p.Pool = 0
 	}
 	p.Pin = min(p.Pin, Deny)
+	p.Hold = min(p.Hold, AskedAgain)
 	p.Reach = min(p.Reach, maxReach)
 	p.Proof = min(p.Proof, ProofDomain)
 	return &p

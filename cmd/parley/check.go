@@ -98,7 +98,7 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 	info, err := os.Stat(string(d.data))
 	if errors.Is(err, fs.ErrNotExist) {
-		d.say("data", fine, "%s is not there yet; parley serve makes it", d.data)
+		d.say("data", warn, "there is no %s; parley serve makes it, for a new node. If there is one already, say where with --data", d.data)
 		d.checkPorts(ctx)
 		return
 	}

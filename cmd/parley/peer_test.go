@@ -57,8 +57,8 @@ func TestPeersByHand(t *testing.T) {
 	contains(t, good(t, "", "peer", "show", "b.localhost", "--data", a), "up since", at, "traffic")
 
 	good(t, "", "peer", "deny", "a.localhost", "--data", b)
-	if r := ping(); r.code != exitFailed {
-		t.Errorf("a denied peer answers: %s", r.out)
+	if r := ping(); r.code != exitFailed || !strings.Contains(r.out+r.err, "parley peer allow a.localhost") || strings.Contains(r.out, "dial") {
+		t.Errorf("a denied peer: exit code %d, %s%s", r.code, r.out, r.err)
 	}
 	good(t, "", "peer", "auto", "a.localhost", "--data", b)
 	if r := ping(); r.code != exitOK {

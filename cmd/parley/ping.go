@@ -53,6 +53,11 @@ func (s steered) after(name protocol.Node, err error) error {
 // ping reaches for a node step by step, as a link would, and asks it something. The steps
 // go to whoever watches ctx.
 func (l *links) ping(ctx context.Context, name protocol.Node) error {
+	if err := l.notary.Wants(name); err != nil {
+		err = fmt.Errorf("%w; let it in with: parley peer allow %s", err, name)
+		federation.Tell(ctx, time.Now(), "operator", "", err)
+		return err
+	}
 	linked := l.mesh.Linked(name)
 	if linked {
 		federation.Tell(ctx, time.Now(), "link", "there is one; this is how another would come about:", nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"parley/node"
@@ -158,7 +159,7 @@ func (m *Machine) Question(ctx context.Context, of *Machine, about protocol.Node
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, _, err = r.mesh.Ask(ctx, of.Name, &s2s.Ask{Opinion: append([]byte{byte(reputation.Told)}, about...)})
+	_, _, err = r.mesh.Ask(ctx, of.Name, &s2s.Ask{Opinion: reputation.EncodeQuestion(reputation.Told, netip.Prefix{}, []byte(about))})
 	switch {
 	case errors.Is(err, protocol.TooMany):
 		return true, nil

@@ -2,6 +2,7 @@ package model
 
 import (
 	"crypto/ed25519"
+	"net/netip"
 	"time"
 
 	"parley/protocol"
@@ -67,7 +68,8 @@ func (g *engineGate) inquire(about *node) {
 		if !asked {
 			continue
 		}
-		a := reputation.Answer{By: name, Asked: r.gate.(*engineGate).count(g, about)}
+		a := r.gate.(*engineGate).answer(g, about)
+		a.By = name
 		if said {
 			a.Told = st
 		}
@@ -76,16 +78,23 @@ func (g *engineGate) inquire(about *node) {
 	g.e.Learn(now, about.sender, carried, answers...)
 }
 
-// count is how many nodes have asked about one lately, as a witness says. Liars hide how many
-// a spammer of theirs comes to, and make up as many as serves them.
-func (g *engineGate) count(asker *engineGate, about *node) uint8 {
+// answer is what a witness says of one but for its word: how many have asked about it, and of its
+// neighbourhood. Liars hide how many a spammer of theirs comes to, and make up what serves them.
+func (g *engineGate) answer(asker *engineGate, about *node) (a reputation.Answer) {
 	switch {
 	case g.n.team != 0 && about.team == g.n.team:
-		return 0
+		for i := range a.Near {
+			a.Near[i].Good = mostMass
+		}
+		return a
 	case g.n.liar && about.slandered:
-		return mostDays
+		a.Asked = mostDays
+		for i := range a.Near {
+			a.Near[i].Bad = mostMass
+		}
+		return a
 	}
-	return g.e.Asked(g.w.wall(), about.name, asker.n.name)
+	return g.e.Asked(g.w.wall(), about.sender, asker.n.name)
 }
 
 // reaches is what a node says of its reach, as on a link. Liars claim to know everybody.
@@ -206,11 +215,11 @@ func wireSizes() (ask, answer int) {
 	if err != nil {
 		panic(err)
 	}
-	q, err := s2s.Codec{}.AppendFrame(nil, &s2s.Ask{Opinion: append([]byte{byte(reputation.Told)}, about...)})
+	q, err := s2s.Codec{}.AppendFrame(nil, &s2s.Ask{Opinion: reputation.EncodeQuestion(reputation.Told, netip.MustParsePrefix("192.0.2.0/24"), []byte(about))})
 	if err != nil {
 		panic(err)
 	}
-	a, err := s2s.Codec{}.AppendFrame(nil, &s2s.Answer{Opinion: signed})
+	a, err := s2s.Codec{}.AppendFrame(nil, &s2s.Answer{Opinion: new(reputation.Answer).Encode(signed)})
 	if err != nil {
 		panic(err)
 	}

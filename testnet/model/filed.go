@@ -23,7 +23,7 @@ func (g *engineGate) fileWith(r *node, s reputation.Statement) {
 	}
 	g.w.meter.ask(g.w, askBytes+2*answerBytes)
 	if x, ok := r.gate.(*engineGate); ok {
-		x.e.TakeFiled(g.w.wall(), g.n.name, s)
+		x.e.TakeFiled(g.w.wall(), g.n.name, g.w.byName[s.About].sender, s)
 	}
 }
 

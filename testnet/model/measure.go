@@ -30,6 +30,7 @@ type meter struct {
 	begun    [classes]int
 	arrived  int
 	late     [classes]int
+	held     int // delayed, and not late
 	waiting  map[*contact]class
 	returned int
 	talked   int // messages of conversations
@@ -109,8 +110,11 @@ func (m *meter) deliver(w *world, c *contact) {
 	delete(m.waiting, c)
 	m.arrived++
 	delay := w.now - c.waits
-	if delay > late {
+	switch {
+	case delay > late:
 		m.late[k]++
+	case delay > 0:
+		m.held++
 	}
 	if c.from.newcomer || c.from.watched {
 		m.records[c.from] = append(m.records[c.from], record{c.made, delay})
@@ -176,6 +180,7 @@ type Result struct {
 	LateNew      float64  `json:"late_contacts_newcomer"` // of those of newcomers
 	Returned     int      `json:"returned"`               // first contacts of the honest that went back to their authors after 5 days
 	Lost         int      `json:"lost"`                   // that neither arrived, nor wait, nor went back
+	Held         float64  `json:"held_contacts"`          // of all first contacts of honest users, those delayed by less
 	Throttle     Hours    `json:"throttle_hours"`         // until spam stays below a tenth of its peak
 	Recover      Hours    `json:"recover_hours"`          // until the nodes that were harmed, or repent, are at full rate
 	FullRate     Hours    `json:"full_rate_hours"`        // the same of newcomers, since they joined
@@ -203,7 +208,7 @@ func (w *world) result(a Attack, p Policy) *Result {
 		Late:         share(lates, float64(begun+m.talked)),
 		LateContacts: share(m.late[established], float64(m.begun[established])),
 		LateNew:      share(m.late[fromNew], float64(m.begun[fromNew])),
-		Throttle:     Throttled(m.spam), FullRate: w.recovered(func(n *node) (time.Duration, bool) { return n.joined, n.newcomer }),
+		Throttle:     Throttled(m.spam), Held: share(m.held, float64(begun)), FullRate: w.recovered(func(n *node) (time.Duration, bool) { return n.joined, n.newcomer }),
 		Recover: w.recovered(func(n *node) (time.Duration, bool) { return n.since, n.watched }),
 		Asks:    share(m.asks, float64(m.contacts)), Bytes: share(m.bytes, float64(m.contacts))}
 	for _, note := range w.notes {

@@ -160,15 +160,19 @@ func (w *world) spam(x *node) {
 	for i := 0; i < min(spamTargets, len(w.all.nodes)) && sent < spamMost; i++ {
 		to := w.all.nodes[(start+i*7919)%len(w.all.nodes)]
 		if to != x && !to.gone && (to.team == 0 || to.team != x.team) && w.reach(x, to) {
-			sent += w.spamTo(x, to)
+			sent += w.spamTo(x, to, true)
 		}
 	}
 	w.after(time.Duration((0.9+0.2*w.rng.Float64())*float64(time.Hour)), func() { w.spam(x) })
 }
 
-// spamTo writes to users of one node and returns how many messages got through.
-func (w *world) spamTo(x, to *node) int {
+// spamTo writes to users of one node and returns how many messages got through. If it is told to
+// wait for no more than a minute, it comes back, once.
+func (w *world) spamTo(x, to *node, back bool) int {
 	sent := 0
+	if x.gone || !x.spams || to.gone {
+		return 0
+	}
 	for range min(spamEach, to.users) {
 		c := &contact{from: x, to: to, sender: 1_000_000 + w.rng.IntN(1<<20), user: w.rng.IntN(to.users), spam: true,
 			made: w.now, waits: w.now}
@@ -178,7 +182,11 @@ func (w *world) spamTo(x, to *node) int {
 				continue
 			}
 		}
-		if ok, _ := to.gate.contact(x, x.user(c.sender)); !ok {
+		ok, after := to.gate.contact(x, x.user(c.sender))
+		if !ok && back && after <= time.Minute {
+			w.after(after+time.Second, func() { w.spamTo(x, to, false) })
+		}
+		if !ok {
 			break
 		}
 		w.deliver(c)
