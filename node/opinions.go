@@ -179,9 +179,9 @@ func (s *standing) takeFiled(from federation.Peer, network netip.Prefix, wire []
 		return failed(protocol.Malformed)
 	}
 	taken := false
-	of := senderOf(st.About)
-	of.Prefix = network
-	s.with(func(e *reputation.Engine, now time.Time) { taken = e.TakeFiled(now, from.Name, of, st) })
+	s.with(func(e *reputation.Engine, now time.Time) {
+		taken = e.TakeFiled(now, from.Name, senderIn(st.About, network), st)
+	})
 	if !taken {
 		s.n.metrics.filings.WithLabelValues("theirs", "refused").Inc()
 		return failed(protocol.Denied)
@@ -219,10 +219,8 @@ func (s *standing) answer(from federation.Peer, in []byte) *s2s.Answer {
 	s.n.metrics.opinions.WithLabelValues(map[bool]string{true: "nothing", false: "answered"}[wire == nil]).Inc()
 	switch {
 	case kind == reputation.Told:
-		of := senderOf(about)
-		of.Prefix = network
 		var a reputation.Answer
-		s.with(func(e *reputation.Engine, now time.Time) { a = e.Asked(now, of, from.Name) })
+		s.with(func(e *reputation.Engine, now time.Time) { a = e.Asked(now, senderIn(about, network), from.Name) })
 		wire = a.Encode(wire)
 	case wire == nil:
 		return failed(protocol.NotFound)

@@ -102,11 +102,17 @@ func (s *standing) with(f func(e *reputation.Engine, now time.Time)) {
 
 // sender is what is known of a peer before its behaviour is.
 func sender(p federation.Peer) reputation.Sender {
-	s := senderOf(p.Name)
-	s.Prefix = reputation.PrefixOf(p.Addr)
+	s := senderIn(p.Name, reputation.PrefixOf(p.Addr))
 	if p.Proof == federation.ByKeyName {
 		s.Domain, s.Proof = "", reputation.ProofKey
 	}
+	return s
+}
+
+// senderIn is what a name tells, and that it is of a network.
+func senderIn(name protocol.Node, network netip.Prefix) reputation.Sender {
+	s := senderOf(name)
+	s.Prefix = network
 	return s
 }
 

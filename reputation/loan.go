@@ -102,25 +102,30 @@ func (e *Engine) learnAge(now Time, p *Peer, carried, told []Statement) {
 	p.Aged = min(p.Aged, now-Time(oldest.second*24*float64(time.Hour)))
 }
 
+// butMost is the sum of what several say. The largest is left out: one liar counts nothing.
+type butMost struct{ sum, most float64 }
+
+func (b *butMost) add(v float64) { b.sum, b.most = b.sum+v, max(b.most, v) }
+
+func (b *butMost) total() float64 { return b.sum - b.most }
+
 // blames are what several hold against a peer, weighed.
 type blames struct {
-	all                          []protocol.Node // who
-	slow, fast, maxSlow, maxFast float64
+	all        []protocol.Node // who
+	slow, fast butMost
 }
 
 // add takes what one has said, in classes, old days ago.
 func (b *blames) add(by protocol.Node, weight float64, bad, lately uint8, old float64) {
 	slow := weight * decay(min(blameEach, least(bad)), old, halfSlow)
-	fast := weight * decay(min(blameEach, least(lately)), old, halfFast)
-	b.slow, b.fast = b.slow+slow, b.fast+fast
-	b.maxSlow, b.maxFast = max(b.maxSlow, slow), max(b.maxFast, fast)
+	b.slow.add(slow)
+	b.fast.add(weight * decay(min(blameEach, least(lately)), old, halfFast))
 	if slow > 0 {
 		b.all = append(b.all, by)
 	}
 }
 
-// total leaves out the loudest: one liar counts nothing.
-func (b *blames) total() (slow, fast float64) { return b.slow - b.maxSlow, b.fast - b.maxFast }
+func (b *blames) total() (slow, fast float64) { return b.slow.total(), b.fast.total() }
 
 // learnBlame adds up what trusted peers hold against a peer.
 func (e *Engine) learnBlame(now Time, p *Peer, told []Statement) {

@@ -53,15 +53,14 @@ func (e *Engine) near(now Time, about *Sender) (n Near) {
 			continue
 		}
 		g.decay(now)
-		sum := min(1, g.Bad)
-		most := sum
+		var bad butMost
+		bad.add(min(1, g.Bad))
 		for _, f := range g.Filers {
 			if t, _ := e.trust(now, f.Node); t > 0 {
-				w := max(t, blameLeast) * decay(1, now.since(f.At), halfNear)
-				sum, most = sum+w, max(most, w)
+				bad.add(max(t, blameLeast) * decay(1, now.since(f.At), halfNear))
 			}
 		}
-		n[i].Good, n[i].Bad = class(g.Good, maxMassClass), class(max(g.Bad-1, sum-most), maxMassClass)
+		n[i].Good, n[i].Bad = class(g.Good, maxMassClass), class(max(g.Bad-1, bad.total()), maxMassClass)
 	}
 	return n
 }
@@ -73,20 +72,19 @@ func (e *Engine) learnNear(now Time, p *Peer, answers []Answer) {
 		if k.none() {
 			continue
 		}
-		var good, bad, most float64
+		good, bad := 0.0, butMost{}
 		for _, a := range answers {
 			if t, _ := e.trust(now, a.By); t > 0 {
-				b := max(t, blameLeast) * min(blameEach, least(a.Near[i].Bad))
 				good += t * min(blameEach, least(a.Near[i].Good))
-				bad, most = bad+b, max(most, b)
+				bad.add(max(t, blameLeast) * min(blameEach, least(a.Near[i].Bad)))
 			}
 		}
 		g, ok := e.groups.peek(k)
-		if !ok && bad-most > 0 {
+		if !ok && bad.total() > 0 {
 			g, ok = e.group(now, k), true
 		}
 		if ok {
-			g.Heard = Heard{good, bad - most, now}
+			g.Heard = Heard{good, bad.total(), now}
 		}
 	}
 }

@@ -178,9 +178,9 @@ type Result struct {
 	Late         float64  `json:"late"`                   // of all messages of honest users, those delayed > 60 s
 	LateContacts float64  `json:"late_contacts"`          // of first contacts between established honest nodes
 	LateNew      float64  `json:"late_contacts_newcomer"` // of those of newcomers
+	Held         float64  `json:"held_contacts"`          // of all first contacts of honest users, those delayed by less
 	Returned     int      `json:"returned"`               // first contacts of the honest that went back to their authors after 5 days
 	Lost         int      `json:"lost"`                   // that neither arrived, nor wait, nor went back
-	Held         float64  `json:"held_contacts"`          // of all first contacts of honest users, those delayed by less
 	Throttle     Hours    `json:"throttle_hours"`         // until spam stays below a tenth of its peak
 	Recover      Hours    `json:"recover_hours"`          // until the nodes that were harmed, or repent, are at full rate
 	FullRate     Hours    `json:"full_rate_hours"`        // the same of newcomers, since they joined
@@ -208,7 +208,8 @@ func (w *world) result(a Attack, p Policy) *Result {
 		Late:         share(lates, float64(begun+m.talked)),
 		LateContacts: share(m.late[established], float64(m.begun[established])),
 		LateNew:      share(m.late[fromNew], float64(m.begun[fromNew])),
-		Throttle:     Throttled(m.spam), Held: share(m.held, float64(begun)), FullRate: w.recovered(func(n *node) (time.Duration, bool) { return n.joined, n.newcomer }),
+		Held:         share(m.held, float64(begun)),
+		Throttle:     Throttled(m.spam), FullRate: w.recovered(func(n *node) (time.Duration, bool) { return n.joined, n.newcomer }),
 		Recover: w.recovered(func(n *node) (time.Duration, bool) { return n.since, n.watched }),
 		Asks:    share(m.asks, float64(m.contacts)), Bytes: share(m.bytes, float64(m.contacts))}
 	for _, note := range w.notes {

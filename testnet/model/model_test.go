@@ -75,7 +75,7 @@ func TestAttacks(t *testing.T) {
 		"honest":            {0, 0.025, none},
 		"spammer":           {0.07, 0.035, days},
 		"whitewash-keys":    {0.022, 0.025, days},
-		"whitewash-parent":  {0.032, 0.03, days},
+		"whitewash-parent":  {0.032, 0.025, days},
 		"whitewash-botnet":  {0.08, 0.025, days},
 		"whitewash-domains": {0.12, 0.035, days},
 		"sybil":             {0.08, 0.035, days},

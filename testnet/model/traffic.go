@@ -166,13 +166,22 @@ func (w *world) spam(x *node) {
 	w.after(time.Duration((0.9+0.2*w.rng.Float64())*float64(time.Hour)), func() { w.spam(x) })
 }
 
-// spamTo writes to users of one node and returns how many messages got through. If it is told to
-// wait for no more than a minute, it comes back, once.
+// spamAgain comes back to a node that has told a spammer to wait for no more than a minute.
+func (w *world) spamAgain(x, to *node, after time.Duration) {
+	if after > time.Minute {
+		return
+	}
+	w.after(after+time.Second, func() {
+		if !x.gone && x.spams && !to.gone {
+			w.spamTo(x, to, false)
+		}
+	})
+}
+
+// spamTo writes to users of one node and returns how many messages got through. back: if it is
+// told to wait, it may come back.
 func (w *world) spamTo(x, to *node, back bool) int {
 	sent := 0
-	if x.gone || !x.spams || to.gone {
-		return 0
-	}
 	for range min(spamEach, to.users) {
 		c := &contact{from: x, to: to, sender: 1_000_000 + w.rng.IntN(1<<20), user: w.rng.IntN(to.users), spam: true,
 			made: w.now, waits: w.now}
@@ -183,10 +192,10 @@ func (w *world) spamTo(x, to *node, back bool) int {
 			}
 		}
 		ok, after := to.gate.contact(x, x.user(c.sender))
-		if !ok && back && after <= time.Minute {
-			w.after(after+time.Second, func() { w.spamTo(x, to, false) })
-		}
 		if !ok {
+			if back {
+				w.spamAgain(x, to, after)
+			}
 			break
 		}
 		w.deliver(c)
