@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,12 +158,12 @@ func TestRequestIsWaitedFor(t *testing.T) {
 	clustertest.Run(t, 2, func(s *clustertest.Script) {
 		alice, bob := pair(s)
 		s.Cluster.Machines[0].Disk(func(d *cluster.Disk) { d.Delay = time.Second })
-		var m *checks.Message
+		var said atomic.Pointer[checks.Message]
 		var wg sync.WaitGroup
-		wg.Go(func() { m = s.Tries(alice, s.Cluster.Room(alice, bob)) })
+		wg.Go(func() { said.Store(s.Tries(alice, s.Cluster.Room(alice, bob))) })
 		s.Pass(time.Millisecond)
 		settled, err := s.Cluster.Settle(context.Background(), time.Minute)
-		if !settled || err != nil || m == nil || m.State != checks.Accepted {
+		if m := said.Load(); !settled || err != nil || m == nil || m.State != checks.Accepted {
 			t.Errorf("settled %v, %v, message %+v", settled, err, m)
 		}
 		wg.Wait()
