@@ -37,10 +37,12 @@ func (c *Cluster) gates() error {
 			if o == m {
 				continue
 			}
-			if g.to[o.no], err = net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
+			s, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			if err != nil {
 				return err
 			}
-			g.wg.Go(func() { g.takeOut(g.to[o.no], net.UDPAddrFromAddrPort(o.Addr)) })
+			g.to[o.no] = s
+			g.wg.Go(func() { g.takeOut(s, net.UDPAddrFromAddrPort(o.Addr)) })
 		}
 		g.wg.Go(func() { g.bringIn(c.at) })
 	}
